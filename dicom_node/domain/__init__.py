@@ -1,0 +1,1 @@
+"""The node's vocabulary: frozen values and pure functions, no I/O."""

@@ -1,0 +1,136 @@
+"""The node's errors, each with the policy that follows from it.
+
+    NodeError
+    ├── InputError           REJECT      what a peer sent cannot be read (0xC000)
+    ├── UnsupportedError     REJECT      a SOP class or form this node does not take (0x0122)
+    ├── CapacityError        REJECT      no room to accept more (0xA700)
+    ├── ImageError           QUARANTINE  stored, but not a radiograph that can be synthesized from
+    ├── RuleError            QUARANTINE  a routing rule failed on this image
+    ├── IntegrityError       QUARANTINE  bytes, rows or provenance contradict each other
+    ├── PeerError            RETRY       a destination is away or busy
+    ├── RefusedError         QUARANTINE  a destination refused an object for good
+    ├── EngineError          RETRY       the engine crashed, timed out or ran out of memory
+    ├── EngineInputError     QUARANTINE  the engine answered that it cannot do this request
+    └── ConfigurationError   FATAL       the node cannot start as configured
+
+Messages say what, where and what to do; they never hold patient data.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+__all__ = [
+    "CapacityError",
+    "ConfigurationError",
+    "Disposition",
+    "EngineError",
+    "EngineInputError",
+    "ImageError",
+    "InputError",
+    "IntegrityError",
+    "NodeError",
+    "PeerError",
+    "RefusedError",
+    "RuleError",
+    "UnsupportedError",
+]
+
+
+class Disposition(StrEnum):
+    """What the node does about an error."""
+
+    REJECT = "reject"
+    RETRY = "retry"
+    QUARANTINE = "quarantine"
+    FATAL = "fatal"
+
+
+class NodeError(Exception):
+    """Base of every error the node raises on purpose.
+
+    Attributes:
+        disposition: The policy of this class.
+        dimse_status: Status of the C-STORE response, for REJECT classes only (PS3.4 B.2.3).
+    """
+
+    disposition: ClassVar[Disposition]
+    dimse_status: ClassVar[int | None] = None
+
+
+class InputError(NodeError):
+    """What a peer sent cannot be read."""
+
+    disposition = Disposition.REJECT
+    dimse_status = 0xC000
+
+
+class UnsupportedError(NodeError):
+    """A SOP class this node does not take."""
+
+    disposition = Disposition.REJECT
+    dimse_status = 0x0122
+
+
+class CapacityError(NodeError):
+    """No room to accept more."""
+
+    disposition = Disposition.REJECT
+    dimse_status = 0xA700
+
+
+class ImageError(NodeError):
+    """A stored object that is not a radiograph views can be synthesized from."""
+
+    disposition = Disposition.QUARANTINE
+
+
+class RuleError(NodeError):
+    """A routing rule failed on an image."""
+
+    disposition = Disposition.QUARANTINE
+
+
+class IntegrityError(NodeError):
+    """Bytes, rows or provenance contradict each other."""
+
+    disposition = Disposition.QUARANTINE
+
+
+class PeerError(NodeError):
+    """A destination is away or busy; the same send may succeed later."""
+
+    disposition = Disposition.RETRY
+
+
+class RefusedError(NodeError):
+    """A destination refused an object for good."""
+
+    disposition = Disposition.QUARANTINE
+
+
+class EngineError(NodeError):
+    """The engine crashed, timed out or ran out of memory; the same job may succeed later."""
+
+    disposition = Disposition.RETRY
+
+
+class EngineInputError(NodeError):
+    """The engine answered that it cannot do this request, now or later."""
+
+    disposition = Disposition.QUARANTINE
+
+
+class ConfigurationError(NodeError):
+    """The node cannot start as configured.
+
+    Attributes:
+        problems: One ``path: what is wrong and what to do`` a problem.
+    """
+
+    disposition = Disposition.FATAL
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

@@ -1,0 +1,136 @@
+"""A job: one source, one route, one set of views. States and their table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from dicom_node.domain.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dicom_node.domain.identifiers import JobKey
+    from dicom_node.domain.routes import Form
+    from synthesis.types import ViewSet
+
+__all__ = ["JOB_TABLE", "Job", "JobEvent", "JobState", "Order", "Target", "advance"]
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    QUARANTINED = "quarantined"
+    CANCELLED = "cancelled"
+
+
+class JobEvent(StrEnum):
+    """What may happen to a job."""
+
+    LEASED = "leased"
+    FINISHED = "finished"
+    FAILED = "failed"
+    LEASE_EXPIRED = "lease_expired"
+    GAVE_UP = "gave_up"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+
+
+JOB_TABLE: Final[Mapping[tuple[JobState, JobEvent], JobState]] = {
+    (JobState.QUEUED, JobEvent.LEASED): JobState.RUNNING,
+    (JobState.QUEUED, JobEvent.CANCELLED): JobState.CANCELLED,
+    (JobState.RUNNING, JobEvent.FINISHED): JobState.DONE,
+    (JobState.RUNNING, JobEvent.FAILED): JobState.QUEUED,
+    (JobState.RUNNING, JobEvent.LEASE_EXPIRED): JobState.QUEUED,
+    (JobState.RUNNING, JobEvent.GAVE_UP): JobState.QUARANTINED,
+    (JobState.QUARANTINED, JobEvent.RELEASED): JobState.QUEUED,
+    (JobState.QUARANTINED, JobEvent.CANCELLED): JobState.CANCELLED,
+}
+
+
+def advance(state: JobState, event: JobEvent) -> JobState:
+    """The state after an event.
+
+    Raises:
+        IntegrityError: The table has no such pair.
+    """
+    try:
+        return JOB_TABLE[state, event]
+    except KeyError:
+        raise IntegrityError(f"a job that is {state} cannot be {event}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One destination of a job and the form it wants."""
+
+    destination: str
+    form: Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a job is to make, as the route stood when it decided; it never changes afterwards.
+
+    Attributes:
+        route: Name of the route.
+        route_digest: Of the route as configured then.
+        model: Name of the model in the configuration.
+        weights_digest: SHA-256 of that model's checkpoint file.
+        views: Resolved for this source, in order.
+        samples: Per view.
+        steps: Network evaluations a view; None = the model's default.
+        seed: Of the noise, derived from the job's key material.
+        targets: Where the result goes, in order.
+        priority: Larger is sooner.
+    """
+
+    route: str
+    route_digest: str
+    model: str
+    weights_digest: str
+    views: ViewSet
+    samples: int
+    steps: int | None
+    seed: int
+    targets: tuple[Target, ...]
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A row of the ledger.
+
+    Attributes:
+        key: Unique; the same work is the same job.
+        state: See `JOB_TABLE`.
+        order: What to make.
+        source_digest: Of the source's file in the spool.
+        source_sop_class_uid: Of the source.
+        source_sop_instance_uid: Of the source.
+        calling_ae_title: Who sent the source.
+        attempts: Leases taken so far.
+        not_before: Unix seconds before which it is not leased.
+        lease_until: Unix seconds; None when not RUNNING.
+        last_error: Of the last failed attempt; empty when none.
+        created_at: Unix seconds.
+        updated_at: Unix seconds of the last change of state.
+    """
+
+    key: JobKey
+    state: JobState
+    order: Order
+    source_digest: str
+    source_sop_class_uid: str
+    source_sop_instance_uid: str
+    calling_ae_title: str
+    attempts: int
+    not_before: float
+    lease_until: float | None
+    last_error: str
+    created_at: float
+    updated_at: float

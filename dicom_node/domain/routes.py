@@ -1,0 +1,170 @@
+"""Who sends to us, to whom we send, and what a route asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from dicom_node.domain.retry import RetryPolicy
+from synthesis.types import View, ViewSet, azimuth_sweep
+
+if TYPE_CHECKING:
+    from dicom_node.domain.rules import Predicate
+
+__all__ = [
+    "Accept",
+    "Commitment",
+    "Decision",
+    "Destination",
+    "Form",
+    "Ignore",
+    "Peer",
+    "Quarantine",
+    "Route",
+    "Sweep",
+    "Term",
+    "ViewPlan",
+]
+
+
+class Form(StrEnum):
+    """How a synthesized view is written."""
+
+    DX = "dx"
+    SC = "sc"
+
+
+class Commitment(StrEnum):
+    """Whether a destination is asked to commit what it stored (PS3.4 J)."""
+
+    NONE = "none"
+    IF_SUPPORTED = "if_supported"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One that may send to us: by AE title and, unless None, by address."""
+
+    name: str
+    ae_title: str
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """One that we send to."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    form: Form = Form.DX
+    commitment: Commitment = Commitment.NONE
+    banner: bool = True
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """Azimuths relative to the source's view; degrees."""
+
+    from_deg: float
+    to_deg: float
+    step_deg: float
+    skip_source: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewPlan:
+    """A named set of views: a sweep about the source, or absolute views. Exactly one is given."""
+
+    name: str
+    sweep: Sweep | None = None
+    views: tuple[View, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.sweep is None) == (not self.views):
+            raise ValueError(f"view set {self.name!r}: give either a sweep or views")
+
+    def resolve(self, source: View) -> ViewSet:
+        """The views for one source, in ascending order of offset (sweep) or as listed."""
+        if self.sweep is None:
+            return ViewSet(name=self.name, views=self.views)
+        return azimuth_sweep(
+            source=source,
+            from_deg=self.sweep.from_deg,
+            to_deg=self.sweep.to_deg,
+            step_deg=self.sweep.step_deg,
+            skip_source=self.sweep.skip_source,
+            name=self.name,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """First match decides: which images, which views, by which model, to whom.
+
+    Attributes:
+        digest: SHA-256 of the route as configured (canonical JSON of its settings, view set and
+            model included), recorded with every decision.
+    """
+
+    name: str
+    when: Predicate
+    views: ViewPlan
+    model: str
+    samples: int
+    steps: int | None
+    send_to: tuple[str, ...]
+    priority: int
+    digest: str
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One leaf of a predicate as it was judged, for people to read.
+
+    Attributes:
+        route: Name of the route it belongs to; ``guard`` for the fixed guards.
+        path: Where in the predicate, e.g. ``when.all[1].any[0]``.
+        text: The term in words, e.g. ``Modality one_of [CR, DX]``.
+        actual: The attribute's values as joined text; empty when absent.
+        holds: How it came out.
+    """
+
+    route: str
+    path: str
+    text: str
+    actual: str
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """The image goes down this route."""
+
+    route: Route
+    reason: str
+    terms: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignore:
+    """Nothing is made from the image, and why."""
+
+    reason: str
+    terms: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """The image waits for a person, and why."""
+
+    reason: str
+    terms: tuple[Term, ...] = ()
+
+
+Decision = Accept | Ignore | Quarantine

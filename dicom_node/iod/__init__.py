@@ -1,0 +1,1 @@
+"""DICOM data sets to values and back, without I/O."""

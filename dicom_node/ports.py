@@ -1,0 +1,322 @@
+"""What the services need from the outside world: files, rows, the engine, peers, time.
+
+Each port has a real implementation in ``store``, ``network`` or ``engine``, a fake in
+``tests/fakes``, and one contract suite that both must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from dicom_node.domain.deliveries import Delivery, DerivedInstance, Outcome
+from dicom_node.domain.identifiers import JobKey
+from dicom_node.domain.jobs import Job, JobState, Order
+from dicom_node.domain.routes import Destination, Term
+from synthesis.types import SynthesisRequest, SynthesisResult
+
+__all__ = [
+    "Clock",
+    "DecidedAs",
+    "DecisionRow",
+    "DeliveryRow",
+    "Engine",
+    "ImageRow",
+    "JobRow",
+    "Ledger",
+    "NewImage",
+    "NewJob",
+    "Product",
+    "Receipt",
+    "Spool",
+    "SpooledFile",
+    "StoreClient",
+]
+
+Clock = Callable[[], float]
+"""Unix seconds now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledFile:
+    """A file in the spool: SHA-256 of its bytes, and how many they are."""
+
+    digest: str
+    size_bytes: int
+
+
+class Spool(Protocol):
+    """Files by content. A file that is there is whole."""
+
+    def put(self, data: bytes) -> SpooledFile:
+        """Write durably: temporary file, fsync, rename, fsync of the directory. Idempotent.
+
+        Raises:
+            CapacityError: The disk is full or below its watermark.
+        """
+        ...
+
+    def path(self, digest: str) -> Path:
+        """Where the file lies; it need not exist."""
+        ...
+
+    def read(self, digest: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            IntegrityError: It is missing, or its bytes are not those of the digest.
+        """
+        ...
+
+    def remove(self, digest: str) -> None:
+        """Delete the file if it is there."""
+        ...
+
+    def digests(self) -> Iterator[str]:
+        """Every file there, in no order."""
+        ...
+
+    def collect(self, *, older_than_s: float) -> int:
+        """Delete temporary files left by a crash; how many."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Free space of the file system."""
+        ...
+
+
+class Receipt(StrEnum):
+    """What became of a received image."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+class DecidedAs(StrEnum):
+    """Name of a decision in rows and JSON."""
+
+    ACCEPT = "accept"
+    IGNORE = "ignore"
+    QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewImage:
+    """An image as it was received: identifiers as sent, the file already in the spool."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+    digest: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """A decision as it is stored."""
+
+    decided_as: DecidedAs
+    route: str
+    route_digest: str
+    reason: str
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRow:
+    """A stored image. ``decision`` is None until it is planned."""
+
+    id: int
+    image: NewImage
+    received_at: float
+    decision: DecisionRow | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job to insert unless its key is there already."""
+
+    key: JobKey
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One synthesized instance, spooled, with its provenance as canonical JSON."""
+
+    instance: DerivedInstance
+    provenance_json: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRow:
+    """A delivery with all its instances, for people to look at."""
+
+    delivery: Delivery
+    instances: int
+    stored: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job with its deliveries, for people to look at."""
+
+    job: Job
+    deliveries: tuple[DeliveryRow, ...]
+    events: tuple[tuple[float, str, str], ...] = ()
+    """(unix seconds, event, detail) in order; filled in by ``job()``, empty in ``jobs()``."""
+
+
+class Ledger(Protocol):
+    """The rows. Every method is one transaction; a change of state carries the expected old one.
+
+    Methods that change state raise IntegrityError when the row is not in a state from which the
+    change is legal, so a service whose lease ran out cannot overwrite its successor.
+    """
+
+    def record_image(self, image: NewImage, now: float) -> Receipt:
+        """Insert a received image. The same UID with the same digest is DUPLICATE and no new row;
+        the same UID with another digest is CONFLICT: kept as a new row, already decided as
+        quarantine.
+        """
+        ...
+
+    def unplanned(self, limit: int) -> tuple[ImageRow, ...]:
+        """Images without a decision, oldest first."""
+        ...
+
+    def record_decision(
+        self, image_id: int, decision: DecisionRow, jobs: Sequence[NewJob], now: float
+    ) -> None:
+        """Store the decision and insert the jobs (those whose key is new), together."""
+        ...
+
+    def lease_job(self, now: float, lease_s: float) -> Job | None:
+        """The due QUEUED job of the highest priority, then oldest: now RUNNING, attempt counted."""
+        ...
+
+    def finish_job(self, key: JobKey, products: Sequence[Product], now: float) -> None:
+        """RUNNING -> DONE with its instances and one PENDING delivery a target, together."""
+        ...
+
+    def fail_job(self, key: JobKey, error: str, *, retry_at: float | None, now: float) -> None:
+        """RUNNING -> QUEUED not before ``retry_at``, or -> QUARANTINED when it is None."""
+        ...
+
+    def lease_delivery(self, destination: str, now: float, lease_s: float) -> Delivery | None:
+        """The oldest due PENDING delivery to a destination: now SENDING, attempt counted."""
+        ...
+
+    def record_outcome(
+        self, delivery_id: int, sop_instance_uid: str, outcome: Outcome, status: int, now: float
+    ) -> None:
+        """What the destination answered for one instance."""
+        ...
+
+    def finish_delivery(self, delivery_id: int, *, commitment: bool, now: float) -> None:
+        """SENDING -> CLOSED, or -> STORED when commitment is wanted; every instance is stored."""
+        ...
+
+    def fail_delivery(
+        self, delivery_id: int, error: str, *, retry_at: float | None, now: float
+    ) -> None:
+        """SENDING -> PENDING not before ``retry_at``, or -> QUARANTINED when it is None."""
+        ...
+
+    def release(self, key: JobKey, now: float) -> int:
+        """A person lets a quarantined job and its quarantined deliveries run again; how many."""
+        ...
+
+    def expire_leases(self, now: float) -> int:
+        """Put back every job and delivery whose lease ran out; how many."""
+        ...
+
+    def requeue_leases(self, now: float) -> int:
+        """Put back every leased job and delivery at start-up of a node that owns the ledger
+        alone: nobody works on them any more. How many.
+        """
+        ...
+
+    def next_due(self, now: float) -> float | None:
+        """When the earliest waiting job or delivery becomes due; None when nothing waits."""
+        ...
+
+    def jobs(self, *, state: JobState | None = None, limit: int = 1000) -> tuple[JobRow, ...]:
+        """Jobs, newest first."""
+        ...
+
+    def job(self, key_prefix: str) -> JobRow | None:
+        """The one job whose key begins so, with its events; None when there is none or several."""
+        ...
+
+    def images(self, *, limit: int = 1000) -> tuple[ImageRow, ...]:
+        """Received images, newest first."""
+        ...
+
+    def removable(self, before: float, limit: int) -> tuple[str, ...]:
+        """Digests no open image, job or delivery needs any more, all of them closed before."""
+        ...
+
+    def forget_files(self, digests: Sequence[str], now: float) -> None:
+        """Mark the files of these digests as removed (rows stay). Called before the files go."""
+        ...
+
+    def known_digests(self) -> frozenset[str]:
+        """Every digest a row still claims to be in the spool."""
+        ...
+
+    def close(self) -> None:
+        """Release connections."""
+        ...
+
+
+class Engine(Protocol):
+    """Turns requests into views, somewhere else. Safe to call from one thread at a time."""
+
+    def synthesize(
+        self, model: str, request: SynthesisRequest, *, deadline_s: float
+    ) -> SynthesisResult:
+        """Run one request on a configured model.
+
+        Raises:
+            EngineError: It crashed, ran out of memory or missed the deadline.
+            EngineInputError: It answered that this request cannot be done.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop it."""
+        ...
+
+
+class StoreClient(Protocol):
+    """C-STORE and C-ECHO towards destinations."""
+
+    def send(
+        self,
+        destination: Destination,
+        instances: Sequence[tuple[DerivedInstance, Path]],
+        on_outcome: Callable[[DerivedInstance, Outcome, int], None],
+    ) -> None:
+        """Send in order over one association; report each answer (outcome, DIMSE status) as it
+        comes.
+
+        Raises:
+            PeerError: No association, or it broke; instances not reported were not confirmed.
+            RefusedError: The destination does not take the SOP class.
+        """
+        ...
+
+    def echo(self, destination: Destination) -> float:
+        """Seconds a C-ECHO took.
+
+        Raises:
+            PeerError: No answer.
+        """
+        ...

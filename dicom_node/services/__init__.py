@@ -1,0 +1,1 @@
+"""The use-cases, each with a ``run_once``."""

@@ -1,0 +1,1 @@
+"""Spool and ledger: what survives a crash."""

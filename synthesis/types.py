@@ -1,0 +1,360 @@
+"""The values of view synthesis: numpy only, no torch, no DICOM.
+
+Everything is frozen and keyword-only, lengths are millimetres, angles degrees.
+
+Conventions decided here, once, for the whole product:
+
+- **Patient axes** are DICOM's LPS: +x towards the patient's left, +y towards the back,
+  +z towards the head (PS3.3 C.7.6.2.1.1). The isocentre is the origin.
+- **Angles** say where the *detector* is about the patient (PS3.3 C.8.7.5.1.2): at 0/0 the patient
+  faces the detector (a PA view); primary +90 is at the patient's left (LAO), -90 at the right
+  (RAO), 180 behind (an AP view); secondary +90 is cranial.
+- **Images** are shown as radiologists hang them, with the patient's head up, by somebody who looks
+  at the patient: from the detector's side for the frontal half of the circle (|primary| <= 90) and
+  from the tube's side behind it, so that the patient's left is on the right of PA *and* AP.
+- **Pixels**: larger = more attenuation, always.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from synthesis.errors import RadiographError, ViewError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "FIELD_MM",
+    "SOURCE_DETECTOR_MM",
+    "SOURCE_ISOCENTER_MM",
+    "IntensityScale",
+    "ModelIdentity",
+    "Radiograph",
+    "SeenFrom",
+    "SynthesisRequest",
+    "SynthesisResult",
+    "View",
+    "ViewSet",
+    "azimuth_sweep",
+    "wrap_deg",
+]
+
+SOURCE_DETECTOR_MM: Final = 1800.0
+"""Source-detector distance of the training geometry (SV-DRR, arXiv 2507.05148)."""
+
+SOURCE_ISOCENTER_MM: Final = 1650.0
+"""Source-isocentre distance of the training geometry (same source)."""
+
+FIELD_MM: Final = 358.4
+"""Side of the square detector of the training geometry: 512 pixels of 0.7 mm (same source)."""
+
+
+class SeenFrom(StrEnum):
+    """The side from which an image is looked at; it decides left and right on the screen."""
+
+    DETECTOR = "detector"
+    TUBE = "tube"
+
+
+def wrap_deg(angle_deg: float) -> float:
+    """The same angle in (-180, 180]."""
+    wrapped = math.fmod(angle_deg, 360.0)
+    if wrapped > 180.0:
+        wrapped -= 360.0
+    elif wrapped <= -180.0:
+        wrapped += 360.0
+    return wrapped + 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Where the detector and the tube stand about the patient, and from which side one looks.
+
+    Attributes:
+        primary_deg: Positioner Primary Angle, in (-180, 180]; + = towards the patient's left.
+        secondary_deg: Positioner Secondary Angle, in [-90, 90]; + = cranial.
+        source_detector_mm: Distance from the focal spot to the detector.
+        source_isocenter_mm: Distance from the focal spot to the isocentre (the patient's middle).
+        seen_from: Side of the onlooker; left out, it is the hanging rule of the module docstring.
+
+    Raises:
+        ViewError: An angle or distance is out of range or not finite.
+    """
+
+    primary_deg: float
+    secondary_deg: float = 0.0
+    source_detector_mm: float = SOURCE_DETECTOR_MM
+    source_isocenter_mm: float = SOURCE_ISOCENTER_MM
+    seen_from: SeenFrom = None  # type: ignore[assignment]  # filled in below, never None after
+
+    def __post_init__(self) -> None:
+        for name in ("primary_deg", "secondary_deg", "source_detector_mm", "source_isocenter_mm"):
+            value = float(getattr(self, name))
+            if not math.isfinite(value):
+                raise ViewError(f"{name} is {value}: give a finite number")
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "primary_deg", wrap_deg(self.primary_deg))
+        if abs(self.secondary_deg) > 90.0:
+            raise ViewError(f"secondary_deg is {self.secondary_deg}: give -90 to 90")
+        if not 0.0 < self.source_isocenter_mm < self.source_detector_mm:
+            raise ViewError(
+                f"source_isocenter_mm is {self.source_isocenter_mm} and source_detector_mm "
+                f"{self.source_detector_mm}: the isocentre lies between tube and detector"
+            )
+        if self.seen_from is None:
+            side = SeenFrom.DETECTOR if abs(self.primary_deg) <= 90.0 else SeenFrom.TUBE
+            object.__setattr__(self, "seen_from", side)
+        else:
+            object.__setattr__(self, "seen_from", SeenFrom(self.seen_from))
+
+    def rotated(self, primary_deg: float, secondary_deg: float = 0.0) -> View:
+        """This view with the detector moved on by these angles, seen from the same side."""
+        return replace(
+            self,
+            primary_deg=self.primary_deg + primary_deg,
+            secondary_deg=self.secondary_deg + secondary_deg,
+        )
+
+    @property
+    def magnification(self) -> float:
+        """Size on the detector over size at the isocentre."""
+        return self.source_detector_mm / self.source_isocenter_mm
+
+    @property
+    def label(self) -> str:
+        """Human words: ``LAO 30``, ``RAO 60 CRAN 10``, ``PA``, ``AP``, ``LEFT LATERAL``."""
+        primary, secondary = self.primary_deg, self.secondary_deg
+        named = {0.0: "PA", 180.0: "AP", 90.0: "LEFT LATERAL", -90.0: "RIGHT LATERAL"}
+        if primary in named:
+            words = [named[primary]]
+        else:
+            words = [f"{'LAO' if primary > 0 else 'RAO'} {abs(primary):g}"]
+        if secondary:
+            words.append(f"{'CRAN' if secondary > 0 else 'CAUD'} {abs(secondary):g}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewSet:
+    """Views in order, without duplicates, under a name.
+
+    Raises:
+        ViewError: The set is empty, or a view stands in it twice.
+    """
+
+    name: str
+    views: tuple[View, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "views", tuple(self.views))
+        if not self.views:
+            raise ViewError(f"view set {self.name!r} is empty: give at least one view")
+        seen: set[View] = set()
+        for view in self.views:
+            if view in seen:
+                raise ViewError(f"view set {self.name!r} holds {view.label} twice: remove one")
+            seen.add(view)
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(self.views)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the views in order (the name does not count)."""
+        text = json.dumps([_view_json(view) for view in self.views], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _view_json(view: View) -> list[float | str]:
+    return [
+        view.primary_deg,
+        view.secondary_deg,
+        view.source_detector_mm,
+        view.source_isocenter_mm,
+        view.seen_from.value,
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntensityScale:
+    """The recorded, invertible map between a detector's values and the model's [-1, 1].
+
+    ``model = 2 * (value - low) / (high - low) - 1``. ``low`` is the value of air, ``high`` that of
+    the densest matter expected; values beyond either are kept, not clipped.
+
+    Raises:
+        RadiographError: ``high`` is not above ``low``, or either is not finite.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low):
+            raise RadiographError(
+                f"intensity scale {self.low}..{self.high} is empty: the image is constant or broken"
+            )
+
+    def to_model(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Detector values, any shape -> the model's [-1, 1]."""
+        unit = (np.asarray(values, np.float64) - self.low) / (self.high - self.low)
+        return (2.0 * unit - 1.0).astype(np.float32)
+
+    def from_model(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """The model's values, any shape -> detector values; the exact inverse of `to_model`."""
+        unit = (np.asarray(values, np.float64) + 1.0) / 2.0
+        return (unit * (self.high - self.low) + self.low).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Radiograph:
+    """One image of one view, in attenuation (larger = more).
+
+    Attributes:
+        pixels: float32, shape (height, width), in the detector's own values.
+        spacing_mm: Row and column pitch at the detector; None when the source does not say.
+        view: Where it was taken from.
+        intensity: How ``pixels`` map to the model's range.
+
+    Raises:
+        RadiographError: The array is not a finite 2-D image of at least 2 x 2.
+    """
+
+    pixels: NDArray[np.float32]
+    spacing_mm: tuple[float, float] | None
+    view: View
+    intensity: IntensityScale
+
+    def __post_init__(self) -> None:
+        pixels = np.asarray(self.pixels, np.float32)
+        if pixels.ndim != 2 or min(pixels.shape) < 2:
+            raise RadiographError(
+                f"a radiograph has shape (height, width), at least 2 x 2, not {pixels.shape}"
+            )
+        if not np.isfinite(pixels).all():
+            raise RadiographError("the radiograph holds NaN or infinite values")
+        if self.spacing_mm is not None and not all(
+            math.isfinite(s) and s > 0 for s in self.spacing_mm
+        ):
+            raise RadiographError(f"pixel spacing {self.spacing_mm} is not positive")
+        pixels.setflags(write=False)
+        object.__setattr__(self, "pixels", pixels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which model made a pixel.
+
+    Attributes:
+        name: Short name people read, e.g. ``vcdit-small``.
+        version: Of the weights, as their card says.
+        family: ``vcdit`` or ``svdrr``.
+        digest: SHA-256 of the checkpoint file.
+        resolution: Side of the model's square output in pixels.
+        default_steps: Network evaluations a view when a request does not say.
+    """
+
+    name: str
+    version: str
+    family: str
+    digest: str
+    resolution: int
+    default_steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SynthesisRequest:
+    """Everything that determines a synthesis, given the weights.
+
+    Attributes:
+        source: The radiograph that was exposed.
+        views: The views to make.
+        samples: Independent samples per view.
+        steps: Network evaluations a view; None = the model's default.
+        seed: Noise of (sample, view) comes from (seed, sample, view) alone, so a result never
+            depends on batch size, order or device count.
+
+    Raises:
+        ViewError: samples or steps is below 1.
+    """
+
+    source: Radiograph
+    views: ViewSet
+    samples: int = 1
+    steps: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ViewError(f"samples is {self.samples}: give 1 or more")
+        if self.steps is not None and self.steps < 1:
+            raise ViewError(f"steps is {self.steps}: give 1 or more, or none for the default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SynthesisResult:
+    """What came out, in the order of the request's views.
+
+    Attributes:
+        images: One per view; grey levels follow the source's intensity scale.
+        model: The weights that made them.
+        steps: Network evaluations a view that were used.
+        seed: As requested.
+        seconds: Wall time of the synthesis.
+        spacing_nominal: True when the source did not state its pixel spacing, so the images'
+            spacing is that of the training geometry and lengths are not to be measured.
+    """
+
+    images: tuple[Radiograph, ...]
+    model: ModelIdentity
+    steps: int
+    seed: int
+    seconds: float
+    spacing_nominal: bool
+
+
+def azimuth_sweep(
+    *, source: View, from_deg: float, to_deg: float, step_deg: float, skip_source: bool, name: str
+) -> ViewSet:
+    """Views at equal steps about the source's primary angle, ascending.
+
+    Args:
+        source: The view that 0 degrees means.
+        from_deg: First offset.
+        to_deg: Last offset, included when a step falls on it.
+        step_deg: Distance between neighbours, positive.
+        skip_source: Leave out the offset 0.
+        name: Of the resulting set.
+
+    Raises:
+        ViewError: The step is not positive, the range is empty, or two offsets are one view.
+    """
+    if not step_deg > 0:
+        raise ViewError(f"step_deg is {step_deg}: give a positive number")
+    if to_deg < from_deg:
+        raise ViewError(f"to_deg {to_deg} is below from_deg {from_deg}: swap them")
+    count = math.floor((to_deg - from_deg) / step_deg + 1e-9) + 1
+    offsets = _offsets(from_deg, step_deg, count)
+    return ViewSet(
+        name=name,
+        views=tuple(
+            source.rotated(offset) for offset in offsets if not (skip_source and abs(offset) < 1e-9)
+        ),
+    )
+
+
+def _offsets(first: float, step: float, count: int) -> Sequence[float]:
+    return [round(first + step * index, 9) for index in range(count)]
