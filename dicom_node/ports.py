@@ -71,8 +71,12 @@ class Spool(Protocol):
         """
         ...
 
-    def remove(self, digest: str) -> None:
-        """Delete the file if it is there."""
+    def remove(self, digest: str, *, older_than_s: float = 0.0) -> bool:
+        """Delete the file if it is there and was last put longer ago than this; whether it was.
+
+        A `put` of the same content beside it is safe: either it comes first and makes the file
+        young, or it comes after and writes anew.
+        """
         ...
 
     def digests(self) -> Iterator[str]:
@@ -177,7 +181,10 @@ class Ledger(Protocol):
     """The rows. Every method is one transaction; a change of state carries the expected old one.
 
     Methods that change state raise IntegrityError when the row is not in a state from which the
-    change is legal, so a service whose lease ran out cannot overwrite its successor.
+    change is legal. A leased job or delivery is changed under the lease it came with (its
+    ``attempts``): when that has run out and somebody else holds a newer one, or finished the work,
+    LeaseLostError is raised and nothing changes, so a slow worker cannot overwrite its successor.
+    CapacityError is raised when the ledger has no room or cannot be written now.
     """
 
     def record_image(self, image: NewImage, now: float) -> Receipt:
@@ -198,15 +205,27 @@ class Ledger(Protocol):
         ...
 
     def lease_job(self, now: float, lease_s: float) -> Job | None:
-        """The due QUEUED job of the highest priority, then oldest: now RUNNING, attempt counted."""
+        """The due QUEUED job of the highest priority, then oldest: now RUNNING, attempt counted.
+
+        The value returned is the lease: it goes back into `finish_job` or `fail_job`.
+        """
         ...
 
-    def finish_job(self, key: JobKey, products: Sequence[Product], now: float) -> None:
-        """RUNNING -> DONE with its instances and one PENDING delivery a target, together."""
+    def finish_job(self, job: Job, products: Sequence[Product], now: float) -> None:
+        """RUNNING -> DONE with its instances and one PENDING delivery a target, together.
+
+        The one place where instances come to be known; files spooled by an attempt that never
+        got here belong to nobody and are sent to nobody.
+        """
         ...
 
-    def fail_job(self, key: JobKey, error: str, *, retry_at: float | None, now: float) -> None:
-        """RUNNING -> QUEUED not before ``retry_at``, or -> QUARANTINED when it is None."""
+    def fail_job(
+        self, job: Job, error: str, *, retry_at: float | None, now: float, counts: bool = True
+    ) -> None:
+        """RUNNING -> QUEUED not before ``retry_at``, or -> QUARANTINED when it is None.
+
+        A failure that is not the job's own (no room, the node stops) does not count.
+        """
         ...
 
     def lease_delivery(self, destination: str, now: float, lease_s: float) -> Delivery | None:
@@ -214,17 +233,32 @@ class Ledger(Protocol):
         ...
 
     def record_outcome(
-        self, delivery_id: int, sop_instance_uid: str, outcome: Outcome, status: int, now: float
+        self,
+        delivery: Delivery,
+        sop_instance_uid: str,
+        outcome: Outcome,
+        status: int,
+        now: float,
+        lease_s: float,
     ) -> None:
-        """What the destination answered for one instance."""
+        """What the destination answered for one instance; the lease runs on from here.
+
+        Once an instance is STORED it stays so.
+        """
         ...
 
-    def finish_delivery(self, delivery_id: int, *, commitment: bool, now: float) -> None:
+    def finish_delivery(self, delivery: Delivery, *, commitment: bool, now: float) -> None:
         """SENDING -> CLOSED, or -> STORED when commitment is wanted; every instance is stored."""
         ...
 
     def fail_delivery(
-        self, delivery_id: int, error: str, *, retry_at: float | None, now: float
+        self,
+        delivery: Delivery,
+        error: str,
+        *,
+        retry_at: float | None,
+        now: float,
+        counts: bool = True,
     ) -> None:
         """SENDING -> PENDING not before ``retry_at``, or -> QUARANTINED when it is None."""
         ...
@@ -263,8 +297,11 @@ class Ledger(Protocol):
         """Digests no open image, job or delivery needs any more, all of them closed before."""
         ...
 
-    def forget_files(self, digests: Sequence[str], now: float) -> None:
-        """Mark the files of these digests as removed (rows stay). Called before the files go."""
+    def forget_files(self, digests: Sequence[str], before: float, now: float) -> tuple[str, ...]:
+        """Mark the files of these digests as removed (rows stay); called before the files go.
+
+        Returns those marked: the ones that are still removable, judged again in this transaction.
+        """
         ...
 
     def known_digests(self) -> frozenset[str]:

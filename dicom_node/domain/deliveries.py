@@ -102,6 +102,7 @@ class DerivedInstance:
     Attributes:
         digest: Of its bytes in the spool (a whole DICOM file).
         index: Position in the view set, from 0; Instance Number is one more.
+        banner: Whether the visible mark is burned in.
     """
 
     sop_instance_uid: str
@@ -112,6 +113,7 @@ class DerivedInstance:
     index: int
     digest: str
     size_bytes: int
+    banner: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +122,9 @@ class Delivery:
 
     Attributes:
         id: The ledger's number.
-        failures: Failed attempts so far.
+        attempts: Leases taken so far; it only grows, and with the id it names one lease.
+        failures: Failed attempts since the delivery was made or released.
+        lost_leases: Leases that ran out, or were cut by a stop of the node, since then.
         not_before: Unix seconds before which it is not leased.
         outstanding: Instances the destination has not confirmed yet, in order of index.
     """
@@ -136,3 +140,5 @@ class Delivery:
     lease_until: float | None
     last_error: str
     outstanding: tuple[DerivedInstance, ...]
+    banner: bool = True
+    lost_leases: int = 0

@@ -7,6 +7,7 @@
     ├── ImageError           QUARANTINE  stored, but not a radiograph that can be synthesized from
     ├── RuleError            QUARANTINE  a routing rule failed on this image
     ├── IntegrityError       QUARANTINE  bytes, rows or provenance contradict each other
+    │   └── LeaseLostError   RETRY       somebody else works on this row now; step aside
     ├── PeerError            RETRY       a destination is away or busy
     ├── RefusedError         QUARANTINE  a destination refused an object for good
     ├── EngineError          RETRY       the engine crashed, timed out or ran out of memory
@@ -19,7 +20,10 @@ Messages say what, where and what to do; they never hold patient data.
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import PurePath
 from typing import ClassVar
+
+from synthesis.errors import SynthesisError
 
 __all__ = [
     "CapacityError",
@@ -30,11 +34,13 @@ __all__ = [
     "ImageError",
     "InputError",
     "IntegrityError",
+    "LeaseLostError",
     "NodeError",
     "PeerError",
     "RefusedError",
     "RuleError",
     "UnsupportedError",
+    "describe",
 ]
 
 
@@ -98,6 +104,12 @@ class IntegrityError(NodeError):
     disposition = Disposition.QUARANTINE
 
 
+class LeaseLostError(IntegrityError):
+    """The row changed hands: its lease ran out, and whoever held it must leave it alone."""
+
+    disposition = Disposition.RETRY
+
+
 class PeerError(NodeError):
     """A destination is away or busy; the same send may succeed later."""
 
@@ -134,3 +146,18 @@ class ConfigurationError(NodeError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+def describe(error: BaseException) -> str:
+    """What may be kept of an error in rows and logs.
+
+    The message of this product's own errors; of any other error only its class and the place it
+    came from, as a foreign message may quote the patient's data.
+    """
+    if isinstance(error, (NodeError, SynthesisError)):
+        return str(error)
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        place = f" at {PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"unexpected {type(error).__name__}{place}"

@@ -54,7 +54,7 @@ def derived_uid(key: JobKey, form: str, what: str) -> str:
 
     Args:
         key: Of the job.
-        form: ``dx`` or ``sc``.
+        form: How it is written, as ``routes.variant`` names it: ``dx``, ``sc``, ``dx-plain``.
         what: ``series``, ``device``, or ``instance <index>``.
     """
     return f"2.25.{uuid.uuid5(NAMESPACE, f'{key}/{form}/{what}').int}"

@@ -66,10 +66,11 @@ def advance(state: JobState, event: JobEvent) -> JobState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One destination of a job and the form it wants."""
+    """One destination of a job and how it wants the images written."""
 
     destination: str
     form: Form
+    banner: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,10 @@ class Job:
         source_sop_class_uid: Of the source.
         source_sop_instance_uid: Of the source.
         calling_ae_title: Who sent the source.
-        attempts: Leases taken so far.
+        attempts: Leases taken so far. It only grows: together with the key it names one lease, so
+            that a worker whose lease ran out cannot pass for its successor.
+        failures: Failed attempts since the job was made or released.
+        lost_leases: Leases that ran out, or were cut by a stop of the node, since then.
         not_before: Unix seconds before which it is not leased.
         lease_until: Unix seconds; None when not RUNNING.
         last_error: Of the last failed attempt; empty when none.
@@ -134,3 +138,5 @@ class Job:
     last_error: str
     created_at: float
     updated_at: float
+    failures: int = 0
+    lost_leases: int = 0

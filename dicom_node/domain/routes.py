@@ -25,6 +25,7 @@ __all__ = [
     "Sweep",
     "Term",
     "ViewPlan",
+    "variant",
 ]
 
 
@@ -33,6 +34,11 @@ class Form(StrEnum):
 
     DX = "dx"
     SC = "sc"
+
+
+def variant(form: Form, *, banner: bool) -> str:
+    """Name of one way to write a set of views; each has a series and UIDs of its own."""
+    return form.value if banner else f"{form.value}-plain"
 
 
 class Commitment(StrEnum):
