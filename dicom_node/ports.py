@@ -31,6 +31,8 @@ __all__ = [
     "NewJob",
     "Product",
     "Receipt",
+    "ReceivedObject",
+    "Receiver",
     "Spool",
     "SpooledFile",
     "StoreClient",
@@ -106,6 +108,38 @@ class DecidedAs(StrEnum):
     ACCEPT = "accept"
     IGNORE = "ignore"
     QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ReceivedObject:
+    """One object as a peer sent it. It has no ``repr``: the bytes are about a patient.
+
+    Attributes:
+        data: A whole DICOM file: file meta information written by this node from the request, then
+            the data set's bytes exactly as they came.
+        sop_class_uid: As the request said (Affected SOP Class UID).
+        sop_instance_uid: As the request said (Affected SOP Instance UID).
+        transfer_syntax_uid: Of the accepted presentation context.
+        calling_ae_title: Who sent it.
+    """
+
+    data: bytes
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae_title: str
+
+
+class Receiver(Protocol):
+    """Takes received objects into safety. Safe to call from many threads at a time."""
+
+    def receive(self, received: ReceivedObject) -> Receipt:
+        """Store it durably; on return it survives a power cut.
+
+        Raises:
+            NodeError: It is refused; the class says with which status.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
