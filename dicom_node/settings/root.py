@@ -1,0 +1,144 @@
+"""The whole configuration as one frozen value, and its conversions to the domain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+import synthesis
+from dicom_node.domain.errors import ConfigurationError
+from dicom_node.domain.identifiers import digest_of
+from dicom_node.domain.routes import Destination, Peer, Route
+from dicom_node.settings import references
+from dicom_node.settings.fields import Name, Section
+from dicom_node.settings.problems import REFERENCES
+from dicom_node.settings.sections import (
+    BUNDLED,
+    ConsoleSettings,
+    DestinationSettings,
+    EngineSettings,
+    ModelSettings,
+    NodeSettings,
+    PeerSettings,
+    RetentionSettings,
+    RouteSettings,
+    ViewSetSettings,
+)
+
+__all__ = ["LEDGER_FILE", "Settings"]
+
+LEDGER_FILE: Final = "ledger.sqlite"
+"""Name of the ledger in data_dir when no database_url is given."""
+
+
+class Settings(Section):
+    """Configuration of a node."""
+
+    node: NodeSettings
+    """This node."""
+    peers: tuple[PeerSettings, ...] = ()
+    """Who may send to this node; everybody else is rejected."""
+    destinations: tuple[DestinationSettings, ...] = ()
+    """Whom this node sends to."""
+    view_sets: dict[Name, ViewSetSettings] = Field(default_factory=dict)
+    """Sets of views by name."""
+    models: dict[Name, ModelSettings] = Field(default_factory=dict)
+    """Weights by name."""
+    routes: tuple[RouteSettings, ...] = ()
+    """Tried in this order for every image; the first that holds decides."""
+    engine: EngineSettings = EngineSettings()
+    """The process that synthesizes."""
+    console: ConsoleSettings = ConsoleSettings()
+    """The web console."""
+    retention: RetentionSettings = RetentionSettings()
+    """How long files are kept."""
+
+    @model_validator(mode="after")
+    def _references_lead_somewhere(self) -> Self:
+        problems = references.check(self.model_dump())
+        if problems:
+            raise PydanticCustomError(
+                REFERENCES, "{problems}", {"problems": "; ".join(map(str, problems))}
+            )
+        return self
+
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the ledger; its file and folder need not exist."""
+        if self.node.database_url is not None:
+            return self.node.database_url
+        return f"sqlite:///{self.node.data_dir.absolute() / LEDGER_FILE}"
+
+    def to_peers(self) -> tuple[Peer, ...]:
+        """Peers in order."""
+        return tuple(peer.to_domain() for peer in self.peers)
+
+    def to_destinations(self) -> tuple[Destination, ...]:
+        """Destinations in order."""
+        return tuple(destination.to_domain() for destination in self.destinations)
+
+    def to_routes(self) -> tuple[Route, ...]:
+        """Routes in order, the disabled ones included."""
+        return tuple(self._route(route) for route in self.routes)
+
+    def model_paths(self) -> dict[str, Path]:
+        """Checkpoint file by name of model.
+
+        Raises:
+            ConfigurationError: A file is not there.
+        """
+        paths, problems = {}, []
+        for name, model in self.models.items():
+            path = _bundled_weights() if model.path == BUNDLED else Path(model.path)
+            if path is None:
+                problems.append(
+                    f"models.{name}.path: no weights are bundled with this installation: "
+                    "install the released package, or name a checkpoint file"
+                )
+            elif not path.is_file():
+                problems.append(f"models.{name}.path: there is no file {path}")
+            else:
+                paths[name] = path
+        if problems:
+            raise ConfigurationError(*problems)
+        return paths
+
+    def _route(self, route: RouteSettings) -> Route:
+        plan = self.view_sets[route.synthesize.views]
+        return Route(
+            name=route.name,
+            when=route.when.to_domain(),
+            views=plan.to_domain(route.synthesize.views),
+            model=route.synthesize.model,
+            samples=route.synthesize.samples,
+            steps=route.synthesize.steps,
+            send_to=route.send_to,
+            priority=route.priority,
+            digest=_route_digest(route, plan),
+            enabled=route.enabled,
+        )
+
+
+def _route_digest(route: RouteSettings, plan: ViewSetSettings) -> str:
+    """Identity of a route: all that decides what it makes and for whom.
+
+    What is left at its default does not count, so a later version with more keys gives the same
+    digest. Neither does priority, which moves work but does not change it; nor the path of the
+    model, as the digest of its weights stands beside this one in every job key.
+    """
+    return digest_of(
+        {
+            "route": route.model_dump(
+                mode="json", exclude_defaults=True, exclude={"enabled", "priority"}
+            ),
+            "views": plan.model_dump(mode="json", exclude_defaults=True),
+        }
+    )
+
+
+def _bundled_weights() -> Path | None:
+    """The checkpoint packaged with the synthesis library; None when there is none."""
+    folder = Path(synthesis.__file__).parent / "weights"
+    return next(iter(sorted(folder.glob("*.safetensors"))), None)

@@ -1,0 +1,335 @@
+"""The sections of a configuration, one class each; their docstrings document the keys."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+
+from dicom_node.domain.retry import RetryPolicy
+from dicom_node.domain.routes import Commitment, Destination, Form, Peer, Sweep, ViewPlan
+from dicom_node.settings.fields import (
+    AeTitle,
+    FilePath,
+    Flag,
+    Host,
+    Name,
+    Number,
+    Port,
+    Section,
+    Whole,
+)
+from dicom_node.settings.predicate import PredicateSettings
+from synthesis.errors import ViewError
+from synthesis.types import View
+
+__all__ = [
+    "BUNDLED",
+    "AzimuthSettings",
+    "ConsoleSettings",
+    "DestinationSettings",
+    "EngineSettings",
+    "ModelSettings",
+    "NodeSettings",
+    "PeerSettings",
+    "RetentionSettings",
+    "RetrySettings",
+    "RouteSettings",
+    "SynthesizeSettings",
+    "ViewSetSettings",
+    "ViewSettings",
+]
+
+BUNDLED: Final = "bundled"
+"""Path of a model that means the weights packaged with the product."""
+
+VIEWS_AT_MOST: Final = 361
+"""Views of one set: all of them are one batch of the engine."""
+
+_DEVICE: Final = r"auto|cpu|mps|cuda(:\d+)?"
+_MEMORY: Final = re.compile(r"sqlite(\+\w+)?://(/?:memory:)?(\?.*)?")
+_SQLITE: Final = re.compile(r"(?P<scheme>sqlite(\+\w+)?):///(?P<file>[^?]+)(?P<query>\?.*)?")
+
+
+class NodeSettings(Section):
+    """This node: its name in the DICOM network, where it listens, where it keeps its data."""
+
+    ae_title: AeTitle
+    """AE title of this node: what peers call, and what destinations are called by."""
+    host: Host = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 is every interface."""
+    port: Port = 11112
+    """Port to listen on for DICOM; 0 picks a free one, which the node_ready line tells."""
+    data_dir: FilePath = Field(default=Path("data"), validate_default=True)
+    """Folder of the spool and the ledger, made at start. Relative to the configuration's folder."""
+    database_url: str | None = None
+    """SQLAlchemy URL of the ledger; null is SQLite in data_dir."""
+    max_associations: Annotated[int, Field(strict=True, ge=1, le=1000)] = 64
+    """Associations served at one time; more are rejected until one ends."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _sqlite_file(cls, url: str | None, info: ValidationInfo) -> str | None:
+        # A URL may hold a password, so no message repeats it.
+        if url is None:
+            return None
+        if _MEMORY.fullmatch(url):
+            raise ValueError("a ledger in memory is lost with the process: name a file, or null")
+        found = _SQLITE.fullmatch(url)
+        if found is None:
+            raise ValueError("the ledger lives in SQLite so far: give sqlite:///FILE, or null")
+        base = (info.context or {}).get("base")
+        file = Path(found["file"]) if base is None else Path(base) / found["file"]
+        return f"{found['scheme']}:///{file}{found['query'] or ''}"
+
+
+class PeerSettings(Section):
+    """One that may send to this node."""
+
+    name: Name
+    """Name in logs and lists."""
+    ae_title: AeTitle
+    """AE title it calls with."""
+    host: Host | None = None
+    """Address it must call from; null accepts its AE title from anywhere."""
+
+    def to_domain(self) -> Peer:
+        """The same as a value of the domain."""
+        return Peer(name=self.name, ae_title=self.ae_title, host=self.host)
+
+
+class RetrySettings(Section):
+    """When a failed delivery is tried again: first_s, then each wait factor times longer."""
+
+    first_s: Annotated[float, Field(strict=True, gt=0)] = 5.0
+    """Seconds until the second attempt."""
+    factor: Annotated[float, Field(strict=True, ge=1)] = 2.0
+    """Growth from one wait to the next."""
+    max_s: Annotated[float, Field(strict=True, gt=0)] = 900.0
+    """Longest wait in seconds."""
+    attempts: Annotated[int, Field(strict=True, ge=1)] = 50
+    """Failures after which the delivery is quarantined for a person to release."""
+
+    @model_validator(mode="after")
+    def _first_is_not_above_longest(self) -> Self:
+        if self.first_s > self.max_s:
+            raise ValueError(f"first_s {self.first_s:g} is above max_s {self.max_s:g}")
+        return self
+
+    def to_domain(self) -> RetryPolicy:
+        """The same as a value of the domain."""
+        return RetryPolicy(
+            first_s=self.first_s, factor=self.factor, max_s=self.max_s, attempts=self.attempts
+        )
+
+
+def _no_commitment_yet(commitment: Commitment) -> Commitment:
+    if commitment is not Commitment.NONE:
+        raise ValueError(
+            f"storage commitment is not available yet, so {commitment.value} would promise what "
+            "the node does not do: give none"
+        )
+    return commitment
+
+
+class DestinationSettings(Section):
+    """One that this node sends synthesized views to."""
+
+    name: Name
+    """Name that routes send to."""
+    ae_title: AeTitle
+    """AE title it is called by."""
+    host: Host
+    """Its address."""
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)]
+    """Its DICOM port."""
+    form: Form = Form.DX
+    """How views are written: dx (Digital X-Ray, For Presentation) or sc (Secondary Capture)."""
+    commitment: Annotated[Commitment, AfterValidator(_no_commitment_yet)] = Commitment.NONE
+    """Whether it is asked to commit what it stored; only none is available yet."""
+    banner: Flag = True
+    """Burn a visible banner with the view's angle into the pixels."""
+    retry: RetrySettings = RetrySettings()
+    """When a failed delivery is tried again."""
+
+    def to_domain(self) -> Destination:
+        """The same as a value of the domain."""
+        return Destination(
+            name=self.name,
+            ae_title=self.ae_title,
+            host=self.host,
+            port=self.port,
+            form=self.form,
+            commitment=self.commitment,
+            banner=self.banner,
+            retry=self.retry.to_domain(),
+        )
+
+
+class AzimuthSettings(Section):
+    """A sweep about the patient's long axis, relative to the source's own view (0 degrees)."""
+
+    from_deg: Annotated[float, Field(strict=True, ge=-360, le=360)]
+    """First angle; positive turns the detector towards the patient's left."""
+    to_deg: Annotated[float, Field(strict=True, ge=-360, le=360)]
+    """Last angle, included when a step falls on it."""
+    step_deg: Annotated[float, Field(strict=True, ge=0.5, le=360)]
+    """Angle between neighbours."""
+    skip_source: Flag = True
+    """Leave out 0 degrees, the view that was exposed."""
+
+    def to_domain(self) -> Sweep:
+        """The same as a value of the domain."""
+        return Sweep(
+            from_deg=self.from_deg,
+            to_deg=self.to_deg,
+            step_deg=self.step_deg,
+            skip_source=self.skip_source,
+        )
+
+
+class ViewSettings(Section):
+    """One view by its absolute positioner angles (PS3.3 C.8.7.5.1.2); 0/0 is PA."""
+
+    primary_deg: Number
+    """Positioner Primary Angle: positive towards the patient's left (LAO), 180 is AP."""
+    secondary_deg: Annotated[float, Field(strict=True, ge=-90, le=90)] = 0.0
+    """Positioner Secondary Angle: positive towards the head (CRAN)."""
+
+    def to_domain(self) -> View:
+        """The same as a value of the synthesis library."""
+        return View(primary_deg=self.primary_deg, secondary_deg=self.secondary_deg)
+
+
+class ViewSetSettings(Section):
+    """Views made together: a sweep about the source, or absolute views. Exactly one is given."""
+
+    azimuth: AzimuthSettings | None = None
+    """A sweep relative to the source's view."""
+    views: tuple[ViewSettings, ...] | None = Field(default=None, min_length=1)
+    """Absolute views, in this order."""
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> Self:
+        if (self.azimuth is None) == (self.views is None):
+            raise ValueError("give either azimuth or views")
+        try:
+            count = len(self.to_domain("this").resolve(View(primary_deg=0.0)))
+        except ViewError as error:
+            raise ValueError(str(error).replace("view set 'this'", "the set")) from error
+        if count > VIEWS_AT_MOST:
+            raise ValueError(f"{count} views are one batch: give at most {VIEWS_AT_MOST}")
+        return self
+
+    def to_domain(self, name: str) -> ViewPlan:
+        """The same as a value of the domain."""
+        return ViewPlan(
+            name=name,
+            sweep=self.azimuth.to_domain() if self.azimuth is not None else None,
+            views=tuple(view.to_domain() for view in self.views or ()),
+        )
+
+
+class ModelSettings(Section):
+    """The weights behind a model's name."""
+
+    path: Annotated[str, Field(min_length=1)]
+    """A checkpoint (.safetensors), relative to the configuration's folder; or bundled, the weights
+    that come with the product."""
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: str, info: ValidationInfo) -> str:
+        base = (info.context or {}).get("base")
+        if path == BUNDLED or base is None:
+            return path
+        return str(Path(base) / Path(path).expanduser())
+
+
+class SynthesizeSettings(Section):
+    """What is made from an image that takes the route."""
+
+    model: Name
+    """Name of a model."""
+    views: Name
+    """Name of a view set."""
+    samples: Annotated[int, Field(strict=True, ge=1, le=16)] = 1
+    """Independent samples drawn per view, of which one is kept."""
+    steps: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    """Network evaluations a view; null is the model's default."""
+
+
+class RouteSettings(Section):
+    """Which images, which views of them, and to whom. The first route that holds decides."""
+
+    name: Name
+    """Name in logs, decisions and lists."""
+    enabled: Flag = True
+    """false takes the route out without deleting it."""
+    when: PredicateSettings
+    """Which images take the route."""
+    synthesize: SynthesizeSettings
+    """What is made from them."""
+    send_to: tuple[Name, ...] = Field(min_length=1)
+    """Names of destinations."""
+    priority: Annotated[int, Field(strict=True, ge=0, le=100)] = 5
+    """Jobs with a larger priority are done sooner."""
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(_DEVICE, text):
+        raise ValueError(f"give auto, cpu, cuda, cuda:N or mps, not {text!r}")
+    return text
+
+
+Device = Annotated[
+    str, AfterValidator(_device), Field(json_schema_extra={"pattern": f"^({_DEVICE})$"})
+]
+"""A device as PyTorch names it, or auto."""
+
+
+class EngineSettings(Section):
+    """The process that synthesizes."""
+
+    device: Device = "auto"
+    """auto (a GPU when there is one), cpu, cuda, cuda:N or mps."""
+    workers: Annotated[int, Field(strict=True, ge=1)] = 1
+    """Engine processes; only 1 is available yet."""
+    deadline_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
+    """Seconds after which a synthesis is stopped and counted as a failed attempt."""
+
+    @field_validator("workers")
+    @classmethod
+    def _one_worker_yet(cls, workers: int) -> int:
+        if workers != 1:
+            raise ValueError(f"more than one engine process is not available yet: 1, not {workers}")
+        return workers
+
+
+class ConsoleSettings(Section):
+    """The web console."""
+
+    enabled: Flag = False
+    """Serve the console; not available yet."""
+    host: Host = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 8080
+    """Port to listen on."""
+
+    @field_validator("enabled")
+    @classmethod
+    def _no_console_yet(cls, enabled: bool) -> bool:
+        if enabled:
+            raise ValueError("the web console is not available yet: give false")
+        return enabled
+
+
+class RetentionSettings(Section):
+    """How long files are kept, and how full the disk may get."""
+
+    keep_s: Annotated[float, Field(strict=True, ge=0)] = 604800.0
+    """Seconds a file is kept after the last job and delivery that need it are closed."""
+    min_free_bytes: Annotated[Whole, Field(ge=0)] = 2_000_000_000
+    """Free space of data_dir below which images are refused as out of resources (0xA700)."""
