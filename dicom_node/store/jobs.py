@@ -1,0 +1,182 @@
+"""Rows of jobs: leasing, finishing, failing; every function runs inside one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dicom_node.domain.deliveries import DeliveryState
+from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.identifiers import JobKey
+from dicom_node.domain.jobs import Job, JobEvent, JobState
+from dicom_node.store import schema
+from dicom_node.store.orders import order_from_json
+from dicom_node.store.transitions import change_job, leased_job
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dicom_node.ports import Product
+
+__all__ = ["fail", "finish", "from_row", "lease", "selected"]
+
+_t = schema.jobs
+
+
+def selected() -> sa.Select[Any]:
+    """Jobs with what `from_row` needs of their images."""
+    return sa.select(
+        _t,
+        schema.images.c.digest.label("source_digest"),
+        schema.images.c.sop_class_uid.label("source_sop_class_uid"),
+        schema.images.c.sop_instance_uid.label("source_sop_instance_uid"),
+        schema.images.c.calling_ae_title,
+    ).join(schema.images, schema.images.c.id == _t.c.image_id)
+
+
+def from_row(row: sa.Row[Any]) -> Job:
+    """A row of `selected` as a value."""
+    return Job(
+        key=JobKey(row.key),
+        state=JobState(row.state),
+        order=order_from_json(row.order_json),
+        source_digest=row.source_digest,
+        source_sop_class_uid=row.source_sop_class_uid,
+        source_sop_instance_uid=row.source_sop_instance_uid,
+        calling_ae_title=row.calling_ae_title,
+        attempts=row.attempts,
+        failures=row.failures,
+        lost_leases=row.lost_leases,
+        not_before=row.not_before,
+        lease_until=row.lease_until,
+        last_error=row.last_error,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def lease(connection: sa.Connection, now: float, lease_s: float) -> Job | None:
+    """See `ports.Ledger.lease_job`."""
+    row = connection.execute(
+        sa.select(_t)
+        .where(_t.c.state == JobState.QUEUED.value, _t.c.not_before <= now)
+        .order_by(_t.c.priority.desc(), _t.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    change_job(
+        connection,
+        row,
+        JobEvent.LEASED,
+        now,
+        detail=f"attempt {row.attempts + 1}",
+        attempts=row.attempts + 1,
+        lease_until=now + lease_s,
+    )
+    return from_row(connection.execute(selected().where(_t.c.id == row.id)).one())
+
+
+def finish(connection: sa.Connection, job: Job, products: Sequence[Product], now: float) -> None:
+    """See `ports.Ledger.finish_job`."""
+    row = leased_job(connection, job)
+    _check_complete(job, products)
+    change_job(connection, row, JobEvent.FINISHED, now, last_error="")
+    derived_ids = [_insert_derived(connection, row.id, product) for product in products]
+    for target in job.order.targets:
+        delivery_id = connection.execute(
+            sa.insert(schema.deliveries)
+            .values(
+                job_id=row.id,
+                destination=target.destination,
+                form=target.form.value,
+                banner=target.banner,
+                state=DeliveryState.PENDING.value,
+                attempts=0,
+                failures=0,
+                lost_leases=0,
+                not_before=now,
+                last_error="",
+                created_at=now,
+                updated_at=now,
+            )
+            .returning(schema.deliveries.c.id)
+        ).scalar_one()
+        connection.execute(
+            sa.insert(schema.sends),
+            [
+                {"delivery_id": delivery_id, "derived_id": derived_id}
+                for derived_id, product in zip(derived_ids, products, strict=True)
+                if (product.instance.form, product.instance.banner) == (target.form, target.banner)
+            ],
+        )
+        connection.execute(
+            sa.insert(schema.events).values(
+                at=now,
+                image_id=row.image_id,
+                job_id=row.id,
+                delivery_id=delivery_id,
+                event="queued",
+                state_from="",
+                state_to=DeliveryState.PENDING.value,
+                detail="",
+            )
+        )
+
+
+def fail(
+    connection: sa.Connection,
+    job: Job,
+    error: str,
+    *,
+    retry_at: float | None,
+    now: float,
+    counts: bool,
+) -> None:
+    """See `ports.Ledger.fail_job`."""
+    row = leased_job(connection, job)
+    change_job(
+        connection,
+        row,
+        JobEvent.GAVE_UP if retry_at is None else JobEvent.FAILED,
+        now,
+        detail=error,
+        last_error=error,
+        failures=row.failures + counts,
+        not_before=row.not_before if retry_at is None else retry_at,
+    )
+
+
+def _insert_derived(connection: sa.Connection, job_id: int, product: Product) -> int:
+    instance = product.instance
+    inserted: int = connection.execute(
+        sa.insert(schema.derived)
+        .values(
+            job_id=job_id,
+            form=instance.form.value,
+            banner=instance.banner,
+            position=instance.index,
+            sop_instance_uid=instance.sop_instance_uid,
+            sop_class_uid=instance.sop_class_uid,
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+            series_instance_uid=instance.series_instance_uid,
+            digest=instance.digest,
+            size_bytes=instance.size_bytes,
+            provenance=product.provenance_json,
+        )
+        .returning(schema.derived.c.id)
+    ).scalar_one()
+    return inserted
+
+
+def _check_complete(job: Job, products: Sequence[Product]) -> None:
+    """Every variant some target wants holds every view once, and no variant is there unwanted."""
+    made = sorted((p.instance.form, p.instance.banner, p.instance.index) for p in products)
+    variants = {(target.form, target.banner) for target in job.order.targets}
+    wanted = sorted((*variant, i) for variant in variants for i in range(len(job.order.views)))
+    if made != wanted:
+        raise IntegrityError(
+            f"job {job.key[:12]} has {len(made)} instances that are not the {len(wanted)} ordered"
+        )

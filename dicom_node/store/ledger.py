@@ -1,0 +1,190 @@
+"""The ledger: one object over the rows, each method one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dicom_node.store import deliveries, images, jobs, overview, retention, waiting
+from dicom_node.store.database import Database
+from dicom_node.store.migrating import migrate, require_current
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dicom_node.domain.deliveries import Delivery, Outcome
+    from dicom_node.domain.identifiers import JobKey
+    from dicom_node.domain.jobs import Job, JobState
+    from dicom_node.ports import (
+        DecisionRow,
+        ImageRow,
+        JobRow,
+        NewImage,
+        NewJob,
+        Product,
+        Receipt,
+    )
+
+__all__ = ["SqlLedger", "open_ledger", "read_ledger"]
+
+
+def open_ledger(url: str) -> SqlLedger:
+    """The ledger at a URL, made when it is not there, its tables up to date.
+
+    Raises:
+        ConfigurationError: The URL is not usable, or the tables are of a newer version.
+        CapacityError: The database does not answer.
+    """
+    database = Database(url)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
+    return SqlLedger(database)
+
+
+def read_ledger(url: str) -> SqlLedger:
+    """The ledger at a URL to look at, beside a node that may be running; it never writes.
+
+    Raises:
+        ConfigurationError: There is no ledger of this version.
+        CapacityError: The database does not answer.
+    """
+    database = Database(url, read_only=True)
+    try:
+        require_current(database)
+    except BaseException:
+        database.close()
+        raise
+    return SqlLedger(database)
+
+
+class SqlLedger:
+    """A `ports.Ledger` in SQLite or PostgreSQL. Any number of threads may use one object."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record_image(self, image: NewImage, now: float) -> Receipt:
+        """See `ports.Ledger.record_image`."""
+        with self._database.write() as connection:
+            return images.record(connection, image, now)
+
+    def unplanned(self, limit: int) -> tuple[ImageRow, ...]:
+        """See `ports.Ledger.unplanned`."""
+        with self._database.read() as connection:
+            return images.unplanned(connection, limit)
+
+    def record_decision(
+        self, image_id: int, decision: DecisionRow, jobs: Sequence[NewJob], now: float
+    ) -> None:
+        """See `ports.Ledger.record_decision`."""
+        with self._database.write() as connection:
+            images.decide(connection, image_id, decision, jobs, now)
+
+    def lease_job(self, now: float, lease_s: float) -> Job | None:
+        """See `ports.Ledger.lease_job`."""
+        with self._database.write() as connection:
+            return jobs.lease(connection, now, lease_s)
+
+    def finish_job(self, job: Job, products: Sequence[Product], now: float) -> None:
+        """See `ports.Ledger.finish_job`."""
+        with self._database.write() as connection:
+            jobs.finish(connection, job, products, now)
+
+    def fail_job(
+        self, job: Job, error: str, *, retry_at: float | None, now: float, counts: bool = True
+    ) -> None:
+        """See `ports.Ledger.fail_job`."""
+        with self._database.write() as connection:
+            jobs.fail(connection, job, error, retry_at=retry_at, now=now, counts=counts)
+
+    def lease_delivery(self, destination: str, now: float, lease_s: float) -> Delivery | None:
+        """See `ports.Ledger.lease_delivery`."""
+        with self._database.write() as connection:
+            return deliveries.lease(connection, destination, now, lease_s)
+
+    def record_outcome(
+        self,
+        delivery: Delivery,
+        sop_instance_uid: str,
+        outcome: Outcome,
+        status: int,
+        now: float,
+        lease_s: float,
+    ) -> None:
+        """See `ports.Ledger.record_outcome`."""
+        with self._database.write() as connection:
+            deliveries.answer(connection, delivery, sop_instance_uid, outcome, status, now, lease_s)
+
+    def finish_delivery(self, delivery: Delivery, *, commitment: bool, now: float) -> None:
+        """See `ports.Ledger.finish_delivery`."""
+        with self._database.write() as connection:
+            deliveries.finish(connection, delivery, commitment=commitment, now=now)
+
+    def fail_delivery(
+        self,
+        delivery: Delivery,
+        error: str,
+        *,
+        retry_at: float | None,
+        now: float,
+        counts: bool = True,
+    ) -> None:
+        """See `ports.Ledger.fail_delivery`."""
+        with self._database.write() as connection:
+            deliveries.fail(connection, delivery, error, retry_at=retry_at, now=now, counts=counts)
+
+    def release(self, key: JobKey, now: float) -> int:
+        """See `ports.Ledger.release`."""
+        with self._database.write() as connection:
+            return waiting.release(connection, key, now)
+
+    def expire_leases(self, now: float) -> int:
+        """See `ports.Ledger.expire_leases`."""
+        with self._database.write() as connection:
+            return waiting.put_back(connection, now, expired_by=now)
+
+    def requeue_leases(self, now: float) -> int:
+        """See `ports.Ledger.requeue_leases`."""
+        with self._database.write() as connection:
+            return waiting.put_back(connection, now, expired_by=None)
+
+    def next_due(self, now: float) -> float | None:
+        """See `ports.Ledger.next_due`."""
+        with self._database.read() as connection:
+            return waiting.next_due(connection)
+
+    def jobs(self, *, state: JobState | None = None, limit: int = 1000) -> tuple[JobRow, ...]:
+        """See `ports.Ledger.jobs`."""
+        with self._database.read() as connection:
+            return overview.newest(connection, state=state, limit=limit)
+
+    def job(self, key_prefix: str) -> JobRow | None:
+        """See `ports.Ledger.job`."""
+        with self._database.read() as connection:
+            return overview.find(connection, key_prefix)
+
+    def images(self, *, limit: int = 1000) -> tuple[ImageRow, ...]:
+        """See `ports.Ledger.images`."""
+        with self._database.read() as connection:
+            return images.newest(connection, limit)
+
+    def removable(self, before: float, limit: int) -> tuple[str, ...]:
+        """See `ports.Ledger.removable`."""
+        with self._database.read() as connection:
+            return retention.removable(connection, before, limit)
+
+    def forget_files(self, digests: Sequence[str], before: float, now: float) -> tuple[str, ...]:
+        """See `ports.Ledger.forget_files`."""
+        with self._database.write() as connection:
+            return retention.forget(connection, digests, before, now)
+
+    def known_digests(self) -> frozenset[str]:
+        """See `ports.Ledger.known_digests`."""
+        with self._database.read() as connection:
+            return retention.known(connection)
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._database.close()

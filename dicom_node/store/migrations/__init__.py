@@ -1,0 +1,1 @@
+"""Alembic's folder: the history of the ledger's tables, run by `store.migrating`."""

@@ -1,0 +1,183 @@
+"""Files by content, on a file system: what is there is whole, and survives power loss.
+
+A file is written under a temporary name in the folder it will lie in, forced to disk, renamed, and
+the folder forced to disk, in this order. Names come from the content alone, never from a peer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import shutil
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from dicom_node.domain.errors import CapacityError, IntegrityError
+from dicom_node.ports import SpooledFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dicom_node.ports import Clock
+
+__all__ = ["FileSpool"]
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_TEMPORARY: Final = ".tmp"
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class FileSpool:
+    """A `ports.Spool` in a folder: ``root/ab/cd/abcd....dcm`` for a digest that begins ``abcd``.
+
+    One process owns the folder; within it any number of threads may use one object.
+
+    Args:
+        root: The folder; made with its parents, for the owner alone, when it is not there.
+        min_free_bytes: Watermark: a write that would leave less free space is refused.
+        clock: Unix seconds, stamped on files so that their age can be told.
+    """
+
+    def __init__(self, root: Path, *, min_free_bytes: int = 0, clock: Clock = time.time) -> None:
+        self._root = root.absolute()
+        self._min_free_bytes = min_free_bytes
+        self._clock = clock
+        # Held where an old file is judged and deleted, and where a file is made young: so short
+        # that the writing itself stays parallel.
+        self._age_lock = threading.Lock()
+        _make_folder(self._root)
+
+    def put(self, data: bytes) -> SpooledFile:
+        """See `ports.Spool.put`."""
+        spooled = SpooledFile(digest=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+        path = self.path(spooled.digest)
+        if self._refresh(path, spooled):
+            return spooled
+        free = self.free_bytes()
+        if free - len(data) < self._min_free_bytes:
+            raise CapacityError(
+                f"the spool's disk has {free} bytes free and must keep {self._min_free_bytes}: "
+                "free some space or lower retention.min_free_bytes"
+            )
+        temporary = path.with_name(f"{uuid.uuid4().hex}{_TEMPORARY}")
+        try:
+            _make_folder(path.parent)
+            self._write(temporary, data)
+            with self._age_lock:
+                temporary.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            _refuse_without_room(error)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        return spooled
+
+    def path(self, digest: str) -> Path:
+        """See `ports.Spool.path`."""
+        if not _DIGEST.fullmatch(digest):
+            raise IntegrityError("a spooled file is named by 64 hexadecimal digits")
+        return self._root / digest[:2] / digest[2:4] / f"{digest}.dcm"
+
+    def read(self, digest: str) -> bytes:
+        """See `ports.Spool.read`."""
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError:
+            raise IntegrityError(f"spooled file {digest[:12]} is missing") from None
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise IntegrityError(f"spooled file {digest[:12]} does not hold what was written")
+        return data
+
+    def remove(self, digest: str, *, older_than_s: float = 0.0) -> bool:
+        """See `ports.Spool.remove`."""
+        path = self.path(digest)
+        with self._age_lock:
+            try:
+                if older_than_s > 0 and self._clock() - path.stat().st_mtime <= older_than_s:
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
+    def digests(self) -> Iterator[str]:
+        """See `ports.Spool.digests`."""
+        for path in self._root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*.dcm"):
+            if _DIGEST.fullmatch(path.stem):
+                yield path.stem
+
+    def collect(self, *, older_than_s: float) -> int:
+        """See `ports.Spool.collect`."""
+        collected, now = 0, self._clock()
+        for path in self._root.glob(f"[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*{_TEMPORARY}"):
+            # A temporary file may be renamed or deleted by its writer at any moment.
+            with contextlib.suppress(FileNotFoundError):
+                if now - path.stat().st_mtime >= older_than_s:
+                    path.unlink()
+                    collected += 1
+        return collected
+
+    def free_bytes(self) -> int:
+        """See `ports.Spool.free_bytes`."""
+        return shutil.disk_usage(self._root).free
+
+    def _refresh(self, path: Path, spooled: SpooledFile) -> bool:
+        """Whether the content is there already, now young and known to be on disk."""
+        with self._age_lock:
+            try:
+                if path.stat().st_size != spooled.size_bytes:
+                    return False
+                now = self._clock()
+                os.utime(path, (now, now))
+            except FileNotFoundError:
+                return False
+        # What is there was perhaps damaged on disk; then the good bytes in hand replace it.
+        try:
+            self.read(spooled.digest)
+        except IntegrityError:
+            return False
+        # The writer of this file may still stand between its rename and its fsync of the folder.
+        _sync_folder(path.parent)
+        return True
+
+    def _write(self, path: Path, data: bytes) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
+            file.write(data)
+            file.flush()
+            now = self._clock()
+            os.utime(descriptor, (now, now))
+            os.fsync(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each entry forced to disk before anything is put in it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    # Also when another thread made it: that one may not have come to its fsync yet.
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_without_room(error: OSError) -> NoReturn:
+    if error.errno in _NO_ROOM:
+        reason = os.strerror(error.errno)
+        raise CapacityError(f"the spool has no room: {reason}; free some space") from error
+    raise error

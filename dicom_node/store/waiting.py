@@ -1,0 +1,97 @@
+"""Work that waits: lost leases, releases by people, and when something is due next.
+
+Every function runs inside one transaction.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from dicom_node.domain.deliveries import DeliveryEvent, DeliveryState
+from dicom_node.domain.jobs import JobEvent, JobState
+from dicom_node.store import schema
+from dicom_node.store.transitions import change_delivery, change_job
+
+if TYPE_CHECKING:
+    from dicom_node.domain.identifiers import JobKey
+
+__all__ = ["next_due", "put_back", "release"]
+
+_jobs, _deliveries = schema.jobs, schema.deliveries
+
+
+def put_back(connection: sa.Connection, now: float, *, expired_by: float | None) -> int:
+    """Leased rows back to waiting: those whose lease ran out by a time, or all of them (None)."""
+    detail = "the node stopped" if expired_by is None else "the lease ran out"
+    leased_jobs = _leased(connection, _jobs, JobState.RUNNING.value, expired_by)
+    for row in leased_jobs:
+        change_job(
+            connection,
+            row,
+            JobEvent.LEASE_EXPIRED,
+            now,
+            detail=detail,
+            lost_leases=row.lost_leases + 1,
+        )
+    leased_deliveries = _leased(connection, _deliveries, DeliveryState.SENDING.value, expired_by)
+    for row in leased_deliveries:
+        change_delivery(
+            connection,
+            row,
+            DeliveryEvent.LEASE_EXPIRED,
+            now,
+            detail=detail,
+            lost_leases=row.lost_leases + 1,
+        )
+    return len(leased_jobs) + len(leased_deliveries)
+
+
+def release(connection: sa.Connection, key: JobKey, now: float) -> int:
+    """See `ports.Ledger.release`."""
+    fresh: dict[str, Any] = {"not_before": now, "failures": 0, "lost_leases": 0}
+    job_row = connection.execute(
+        sa.select(_jobs).where(_jobs.c.key == key).with_for_update()
+    ).one_or_none()
+    if job_row is None:
+        return 0
+    released = 0
+    if job_row.state == JobState.QUARANTINED.value:
+        change_job(connection, job_row, JobEvent.RELEASED, now, **fresh)
+        released += 1
+    rows = connection.execute(
+        sa.select(_deliveries)
+        .where(
+            _deliveries.c.job_id == job_row.id,
+            _deliveries.c.state == DeliveryState.QUARANTINED.value,
+        )
+        .order_by(_deliveries.c.id)
+        .with_for_update()
+    ).all()
+    for row in rows:
+        change_delivery(connection, row, DeliveryEvent.RELEASED, now, **fresh)
+    return released + len(rows)
+
+
+def next_due(connection: sa.Connection) -> float | None:
+    """See `ports.Ledger.next_due`."""
+    waiting = sa.union_all(
+        sa.select(_jobs.c.not_before).where(_jobs.c.state == JobState.QUEUED.value),
+        sa.select(_deliveries.c.not_before).where(
+            _deliveries.c.state == DeliveryState.PENDING.value
+        ),
+    ).subquery()
+    due: float | None = connection.execute(sa.select(sa.func.min(waiting.c.not_before))).scalar()
+    return due
+
+
+def _leased(
+    connection: sa.Connection, table: sa.Table, state: str, expired_by: float | None
+) -> list[sa.Row[Any]]:
+    query = sa.select(table).where(table.c.state == state).order_by(table.c.id)
+    if expired_by is not None:
+        query = query.where(table.c.lease_until <= expired_by)
+    # A row that its worker is changing this moment is not lost.
+    rows = connection.execute(query.with_for_update(skip_locked=expired_by is not None))
+    return list(rows.all())
