@@ -311,6 +311,7 @@ class SynthesisResult:
     Attributes:
         images: One per view; grey levels follow the source's intensity scale.
         model: The weights that made them.
+        chosen: Which sample was kept of each view, from 0.
         steps: Network evaluations a view that were used.
         seed: As requested.
         seconds: Wall time of the synthesis.
@@ -320,6 +321,7 @@ class SynthesisResult:
 
     images: tuple[Radiograph, ...]
     model: ModelIdentity
+    chosen: tuple[int, ...]
     steps: int
     seed: int
     seconds: float

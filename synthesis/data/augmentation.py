@@ -1,0 +1,170 @@
+"""Variations: of the anatomy before rendering, of the appearance after it (METHOD: training data).
+
+Every function takes its random generator; nothing here draws from a global one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from synthesis.data.volumes import AIR_HU, Volume
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+__all__ = ["Anatomy", "draw_anatomy", "extended", "tone_curve", "warped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """One variation of a patient.
+
+    Attributes:
+        scale: Size along x, y, z relative to the patient.
+        rotation_deg: Small turns about x, y, z.
+        shift_mm: Standard deviation of the smooth elastic displacement.
+        mirrored: Left and right exchanged.
+        lung: Factor on the density of lung (1 = as scanned).
+        bone: Factor on bone's attenuation beyond water.
+        seed: Of the elastic field.
+    """
+
+    scale: tuple[float, float, float]
+    rotation_deg: tuple[float, float, float]
+    shift_mm: float
+    mirrored: bool
+    lung: float
+    bone: float
+    seed: int
+
+
+def draw_anatomy(rng: np.random.Generator, *, identity: bool = False) -> Anatomy:
+    """A random variation; ``identity`` gives the patient as scanned."""
+    if identity:
+        return Anatomy(
+            scale=(1.0, 1.0, 1.0),
+            rotation_deg=(0.0, 0.0, 0.0),
+            shift_mm=0.0,
+            mirrored=False,
+            lung=1.0,
+            bone=1.0,
+            seed=0,
+        )
+    size = rng.uniform(0.92, 1.08)
+    scale = tuple(float(size * rng.uniform(0.90, 1.10)) for _ in range(3))
+    turns = tuple(float(a) for a in rng.normal(0.0, [3.0, 2.0, 2.0]))
+    return Anatomy(
+        scale=(scale[0], scale[1], scale[2]),
+        rotation_deg=(turns[0], turns[1], turns[2]),
+        shift_mm=float(rng.uniform(3.0, 10.0)),
+        mirrored=bool(rng.random() < 0.5),
+        lung=float(rng.uniform(0.6, 1.5)),
+        bone=float(rng.uniform(0.7, 1.4)),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def warped(volume: Volume, anatomy: Anatomy) -> Volume:
+    """The volume as another patient; same spacing, box scaled with the body."""
+    hu = torch.from_numpy(np.ascontiguousarray(volume.hu))
+    if anatomy.mirrored:
+        hu = hu.flip(0)
+    shape = tuple(int(n * s) for n, s in zip(volume.hu.shape, anatomy.scale, strict=True))
+    still = anatomy.shift_mm == 0.0 and not any(anatomy.rotation_deg)
+    if still and shape == tuple(volume.hu.shape):
+        out = hu
+    else:
+        out = _sampled(hu, volume.spacing_mm, shape, anatomy)
+    # Lung is what lies well between air and fat; its density varies with breath and disease.
+    lung = torch.where((out < -400.0) & (out > -990.0), (out + 1000.0) * anatomy.lung - 1000.0, out)
+    return Volume(
+        hu=lung.clamp(AIR_HU, 3071.0).numpy(), spacing_mm=volume.spacing_mm, name=volume.name
+    )
+
+
+def _sampled(
+    hu: Float[Tensor, "x y z"],
+    spacing_mm: tuple[float, float, float],
+    shape: tuple[int, ...],
+    anatomy: Anatomy,
+) -> Float[Tensor, "x2 y2 z2"]:
+    # Positions run over [-1, 1] of the new box, which by its size already holds the scaling.
+    angles = torch.deg2rad(torch.tensor(anatomy.rotation_deg))
+    rotation = torch.eye(3)
+    for axis, angle in enumerate(angles):
+        a, b = [i for i in range(3) if i != axis]
+        turn = torch.eye(3)
+        turn[a, a] = turn[b, b] = torch.cos(angle)
+        turn[a, b], turn[b, a] = -torch.sin(angle), torch.sin(angle)
+        rotation = turn @ rotation
+    half_mm = torch.tensor([n * s / 2 for n, s in zip(hu.shape, spacing_mm, strict=True)])
+    # Grid coordinates (x, y, z of the array) -> mm -> turned -> grid coordinates.
+    turn_grid = torch.diag(1 / half_mm) @ rotation @ torch.diag(half_mm)
+    # F.grid_sample orders its last axis (last dim, ..., first dim).
+    order = [2, 1, 0]
+    theta = torch.cat([turn_grid[order][:, order], torch.zeros(3, 1)], dim=1)[None]
+    grid = F.affine_grid(theta, [1, 1, *shape], align_corners=False)
+    generator = torch.Generator().manual_seed(anatomy.seed)
+    coarse = torch.randn(1, 3, 5, 5, 5, generator=generator) * anatomy.shift_mm
+    coarse = coarse / half_mm[order].view(1, 3, 1, 1, 1)
+    smooth = F.interpolate(coarse, size=(24, 24, 24), mode="trilinear", align_corners=True)
+    smooth = F.avg_pool3d(F.pad(smooth, (2,) * 6, mode="replicate"), 5, stride=1)
+    field = F.interpolate(smooth, size=shape, mode="trilinear", align_corners=True)
+    grid = grid + field.permute(0, 2, 3, 4, 1)
+    out = F.grid_sample(
+        (hu + 1000.0)[None, None], grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+    return out[0, 0] - 1000.0
+
+
+def extended(volume: Volume, *, reach_mm: float) -> Volume:
+    """The body continued beyond both ends of the scan by repeating its last slices.
+
+    A CT ends where its scan did; a radiograph does not. Rendering both kinds teaches that the
+    upper and lower border of an image may lie within the body.
+    """
+    count = round(reach_mm / volume.spacing_mm[2])
+    return Volume(
+        hu=np.pad(volume.hu, ((0, 0), (0, 0), (count, count)), mode="edge"),
+        spacing_mm=volume.spacing_mm,
+        name=volume.name,
+    )
+
+
+def tone_curve(
+    images: Float[Tensor, "groups views h w"],
+    generator: torch.Generator,
+    *,
+    share: float = 0.5,
+) -> Float[Tensor, "groups views h w"]:
+    """A random monotone tone curve per group, the same for all its views.
+
+    Radiographs for presentation went through a vendor's curve: gamma, a window, a soft toe and
+    shoulder. Images are on [-1, 1]; so is the result.
+
+    Args:
+        images: Views of one patient are one group.
+        generator: Of the draws.
+        share: Part of the groups that get a curve.
+    """
+    count = images.shape[0]
+
+    def draw(low: float, high: float) -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=generator) * (high - low) + low
+
+    unit = ((images + 1) / 2).clamp_min(0.0)
+    high = draw(0.45, 1.0)
+    low = draw(0.0, 0.05)
+    windowed = ((unit - low) / (high - low)).clamp_min(0.0)
+    # A shoulder instead of a clip: dense parts flatten, as vendors' curves do.
+    shoulder = draw(0.0, 1.0)
+    soft = windowed / (1 + (windowed.clamp_min(1e-6) ** 4)) ** 0.25
+    curved = (shoulder * soft + (1 - shoulder) * windowed).clamp_min(1e-6) ** draw(0.6, 1.5)
+    chosen = torch.rand(count, 1, 1, 1, generator=generator) < share
+    return torch.where(chosen, curved.clamp(0.0, 1.2) * 2 - 1, images)

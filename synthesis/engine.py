@@ -1,0 +1,143 @@
+"""Loads a checkpoint and synthesizes: radiograph and views in, radiographs out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from synthesis import checkpoint
+from synthesis.diffusion import view_noise
+from synthesis.errors import NonFiniteError
+from synthesis.families import vcdit
+from synthesis.types import ModelIdentity, Radiograph, SynthesisRequest, SynthesisResult
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+__all__ = ["ASSUMED_FIELD_MM", "SynthesisEngine", "fitted", "load"]
+
+ASSUMED_FIELD_MM: Final = 400.0
+"""Longer side of a chest image whose pixel spacing is unknown: between the two sides of the usual
+35 x 43 cm detector, where most chest images end after collimation."""
+
+_BATCH: Final = 64
+"""Views at a time, so that memory stays bounded whatever is asked."""
+
+
+class SynthesisEngine:
+    """One model on one device.
+
+    Args:
+        model: The checkpoint.
+        device: Of torch; ``auto`` is the first GPU, or the CPU where there is none.
+    """
+
+    def __init__(self, model: checkpoint.Checkpoint, *, device: str = "auto") -> None:
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.identity: ModelIdentity = model.identity()
+        self._device = torch.device(device)
+        self._network = model.model().to(self._device)
+
+    def synthesize(self, request: SynthesisRequest) -> SynthesisResult:
+        """Make every view of a request.
+
+        With several samples a view, the one nearest to their mean is kept: the least eccentric.
+
+        Raises:
+            NonFiniteError: The model produced NaN or infinity.
+        """
+        began = time.monotonic()
+        steps = request.steps or self.identity.default_steps
+        size = self.identity.resolution
+        image, field_mm = fitted(request.source, size)
+        source = torch.from_numpy(image)[None].to(self._device)
+        views = request.views.views
+        drawn: list[Float[Tensor, "views h w"]] = []
+        for sample in range(request.samples):
+            made = []
+            for start in range(0, len(views), _BATCH):
+                part = views[start : start + _BATCH]
+                noise = torch.stack([view_noise(request.seed, sample, v, size) for v in part])
+                made.append(
+                    vcdit.synthesize(
+                        self._network,
+                        source,
+                        request.source.view,
+                        part,
+                        noise.to(self._device),
+                        field_mm=field_mm,
+                        steps=steps,
+                    )[:, 0].cpu()
+                )
+            drawn.append(torch.cat(made))
+        stack = torch.stack(drawn)  # (samples, views, h, w)
+        if not torch.isfinite(stack).all():
+            raise NonFiniteError(f"model {self.identity.name} produced NaN or infinity")
+        distance = (stack - stack.mean(dim=0)).square().mean(dim=(2, 3))  # (samples, views)
+        chosen = distance.argmin(dim=0).tolist()
+        spacing = field_mm / size
+        images = tuple(
+            Radiograph(
+                pixels=request.source.intensity.from_model(stack[kept, index].numpy()),
+                spacing_mm=(spacing, spacing),
+                view=view,
+                intensity=request.source.intensity,
+            )
+            for index, (view, kept) in enumerate(zip(views, chosen, strict=True))
+        )
+        return SynthesisResult(
+            images=images,
+            model=self.identity,
+            chosen=tuple(chosen),
+            steps=steps,
+            seed=request.seed,
+            seconds=time.monotonic() - began,
+            spacing_nominal=request.source.spacing_mm is None,
+        )
+
+
+def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:
+    """A radiograph as the network reads it: square, centred, air around it, on [-1, 1].
+
+    Args:
+        source: Any shape, any spacing.
+        size: Side of the result in pixels.
+
+    Returns:
+        The image (size, size), and the side of its field in mm (`ASSUMED_FIELD_MM` when the source
+        does not state its spacing).
+    """
+    height, width = source.pixels.shape
+    if source.spacing_mm is None:
+        pitch = ASSUMED_FIELD_MM / max(height, width)
+        spacing = (pitch, pitch)
+    else:
+        spacing = source.spacing_mm
+    tall, wide = height * spacing[0], width * spacing[1]
+    field_mm = max(tall, wide)
+    rows = max(1, round(size * tall / field_mm))
+    columns = max(1, round(size * wide / field_mm))
+    model = torch.from_numpy(source.intensity.to_model(source.pixels))[None, None]
+    resized = F.interpolate(model, size=(rows, columns), mode="bilinear", antialias=True)
+    top, left = (size - rows) // 2, (size - columns) // 2
+    padded = F.pad(
+        resized, (left, size - columns - left, top, size - rows - top), mode="constant", value=-1.0
+    )
+    return padded[0, 0].numpy(), field_mm
+
+
+def load(path: str | Path, *, device: str = "auto") -> SynthesisEngine:
+    """An engine from a checkpoint; ``bundled`` names the packaged weights.
+
+    Raises:
+        CheckpointError: The file is missing, broken, or does not fit this version.
+    """
+    return SynthesisEngine(checkpoint.read(path), device=device)

@@ -1,0 +1,1 @@
+"""How a checkpoint of a kind becomes a denoiser."""

@@ -1,0 +1,100 @@
+"""Family ``vcdit``: a `ViewTransformer`, the poses it reads and the guess it corrects."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+from synthesis.diffusion import sample
+from synthesis.geometry import relative_pose
+from synthesis.geometry.slab import slab_guess
+from synthesis.types import FIELD_MM
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from synthesis.model import ViewTransformer
+    from synthesis.types import View
+
+__all__ = ["guesses", "pose_features", "synthesize"]
+
+
+def pose_features(
+    source: View, targets: Sequence[View], *, field_mm: float
+) -> Float[Tensor, "targets 11"]:
+    """What the network is told about each target relative to its source."""
+    rows = []
+    for target in targets:
+        pose = relative_pose(source, target)
+        rows.append(
+            [
+                *(math.sin(k * pose.azimuth_rad) for k in (1, 2, 3)),
+                *(math.cos(k * pose.azimuth_rad) for k in (1, 2, 3)),
+                math.sin(pose.source_elevation_rad),
+                math.sin(pose.target_elevation_rad),
+                pose.source_from_tube,
+                pose.target_from_tube,
+                4.0 * math.log(field_mm / FIELD_MM),
+            ]
+        )
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def guesses(
+    images: Float[Tensor, "targets 1 h w"],
+    source: View,
+    targets: Sequence[View],
+    *,
+    field_mm: float,
+) -> Float[Tensor, "targets 1 h w"]:
+    """The slab guess of each target from its (repeated) source image."""
+    poses = [relative_pose(source, target) for target in targets]
+    pitch = [field_mm / t.magnification / images.shape[-1] for t in targets]
+    return slab_guess(
+        images,
+        torch.tensor([p.azimuth_rad for p in poses]),
+        torch.tensor([p.target_elevation_rad - p.source_elevation_rad for p in poses]),
+        torch.tensor(pitch),
+    )
+
+
+@torch.inference_mode()
+def synthesize(
+    model: ViewTransformer,
+    image: Float[Tensor, "1 h w"],
+    source: View,
+    targets: Sequence[View],
+    noise: Float[Tensor, "targets 1 h w"],
+    *,
+    field_mm: float,
+    steps: int,
+) -> Float[Tensor, "targets 1 h w"]:
+    """All targets of one source in one batch.
+
+    Args:
+        model: In evaluation mode.
+        image: The source on [-1, 1].
+        source: Its view.
+        targets: What to make.
+        noise: One standard normal image a target.
+        field_mm: Side of the detector.
+        steps: Network evaluations a target.
+    """
+    device = image.device
+    context = model.read_source(image[None]).repeated(len(targets))
+    pose = pose_features(source, targets, field_mm=field_mm).to(device)
+    guess = guesses(
+        image[None].expand(len(targets), -1, -1, -1), source, targets, field_mm=field_mm
+    ).to(device)
+
+    def denoise(z: Tensor, time: float) -> Tensor:
+        times = torch.full((len(targets),), time, device=device)
+        out: Tensor = model(z, times, pose, guess, context)
+        return out
+
+    return sample(denoise, noise, steps=steps)

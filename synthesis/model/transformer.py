@@ -1,0 +1,139 @@
+"""The view-conditioned transformer: noisy target, source and pose in, clean target out.
+
+It predicts the clean image (x-prediction, arXiv 2511.13720) as a correction of the slab guess.
+The source is read once; its keys and values depend neither on time nor on the target's view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from synthesis.model.blocks import ConvBlock, CrossBlock, EncoderBlock, Rotary, sinusoids
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from synthesis.model.config import ModelConfig
+
+__all__ = ["POSE_FEATURES", "SourceContext", "ViewTransformer"]
+
+POSE_FEATURES: Final = 11
+"""Numbers that describe a pose to the network; the family ``vcdit`` makes them."""
+
+_TIME_FEATURES: Final = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceContext:
+    """A source as the trunk attends to it: keys and values (s, heads, n, c) of every block."""
+
+    keys_values: tuple[tuple[Tensor, Tensor], ...]
+
+    def repeated(self, targets: int) -> SourceContext:
+        """Each source for that many targets, one after the other."""
+        return SourceContext(
+            tuple(
+                (k.repeat_interleave(targets, dim=0), v.repeat_interleave(targets, dim=0))
+                for k, v in self.keys_values
+            )
+        )
+
+
+class Stem(nn.Module):
+    """Pixels to features at the grid of cells, and on to tokens."""
+
+    def __init__(self, channels: int, config: ModelConfig) -> None:
+        super().__init__()
+        self.cell = config.cell
+        self.cells = nn.Conv2d(channels * config.cell**2, config.stem_width, 3, padding=1)
+        self.block = ConvBlock(config.stem_width)
+        self.tokens = nn.Conv2d(
+            config.stem_width, config.width, config.stride, stride=config.stride
+        )
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> tuple[Tensor, Tensor]:
+        """Features (b, stem, grid, grid) and tokens (b, n, d)."""
+        features = self.block(self.cells(F.pixel_unshuffle(images, self.cell)))
+        return features, self.tokens(features).flatten(2).transpose(1, 2)
+
+
+class ViewTransformer(nn.Module):
+    """The network of one `ModelConfig`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        d, c = config.width, config.stem_width
+        self.rotary = Rotary(config.token_grid, d // config.heads)
+        self.source_stem = Stem(1, config)
+        self.encoder = nn.ModuleList(
+            EncoderBlock(d, config.heads) for _ in range(config.encoder_depth)
+        )
+        self.encoder_norm = nn.RMSNorm(d)
+        self.target_stem = Stem(2, config)
+        self.condition = nn.Sequential(
+            nn.Linear(_TIME_FEATURES + POSE_FEATURES, d), nn.SiLU(), nn.Linear(d, d), nn.SiLU()
+        )
+        self.modulation = nn.Linear(d, CrossBlock.MODULATIONS * d)
+        self.blocks = nn.ModuleList(CrossBlock(d, config.heads) for _ in range(config.depth))
+        self.out_norm = nn.RMSNorm(d)
+        self.spread = nn.Linear(d, c * config.stride**2)
+        self.merge = nn.Conv2d(2 * c, c, 3, padding=1)
+        self.head = ConvBlock(c)
+        self.pixels = nn.Conv2d(c, config.cell**2, 3, padding=1)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        # Every block starts as the identity (adaLN-zero): deep stacks learn from the first step.
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+        # The network starts as the slab guess, which is already better than grey.
+        nn.init.zeros_(self.pixels.weight)
+        nn.init.zeros_(self.pixels.bias)  # type: ignore[arg-type]
+
+    def read_source(self, source: Float[Tensor, "s 1 h w"]) -> SourceContext:
+        """Keys and values of the source for every block; once per request."""
+        x = self.source_stem(source)[1]  # (s, n, d)
+        for block in self.encoder:
+            x = block(x, self.rotary)
+        x = self.encoder_norm(x)
+        return SourceContext(
+            tuple(
+                block.cross_attention.keys_values(x, self.rotary)  # type: ignore[operator, union-attr]
+                for block in self.blocks
+            )
+        )
+
+    def forward(
+        self,
+        noisy: Float[Tensor, "b 1 h w"],
+        time: Float[Tensor, " b"],
+        pose: Float[Tensor, "b p"],
+        guess: Float[Tensor, "b 1 h w"],
+        source: SourceContext,
+    ) -> Float[Tensor, "b 1 h w"]:
+        """The clean image.
+
+        Args:
+            noisy: ``time * clean + (1 - time) * noise``.
+            time: 0 = noise, 1 = clean.
+            pose: See `POSE_FEATURES`.
+            guess: Of `slab_guess`.
+            source: Of `read_source`, repeated to the batch.
+        """
+        c = self.config
+        e = self.condition(torch.cat([sinusoids(time, _TIME_FEATURES), pose], dim=1))  # (b, d)
+        modulation = self.modulation(e).unflatten(1, (CrossBlock.MODULATIONS, -1))  # (b, 9, d)
+        features, x = self.target_stem(torch.cat([noisy, guess], dim=1))  # (b, c, g, g), (b, n, d)
+        for block, keys_values in zip(self.blocks, source.keys_values, strict=True):
+            x = block(x, modulation, self.rotary, keys_values)  # (b, n, d)
+        x = self.spread(self.out_norm(x)).transpose(1, 2)  # (b, c s s, n)
+        x = F.pixel_shuffle(x.unflatten(2, (c.token_grid, c.token_grid)), c.stride)  # (b, c, g, g)
+        x = self.head(self.merge(torch.cat([x, features], dim=1)))  # (b, c, g, g)
+        return guess + F.pixel_shuffle(self.pixels(x), c.cell)  # (b, 1, h, w)

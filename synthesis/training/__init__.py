@@ -1,0 +1,1 @@
+"""Training: recipes, batches of rendered views, the loop."""

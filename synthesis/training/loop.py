@@ -1,0 +1,250 @@
+"""The training loop: resumable at any moment, averaged weights, a line of figures as it goes."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from synthesis.checkpoint import Card, write
+from synthesis.diffusion import draw_times, velocity_loss
+from synthesis.model import PRESETS, ViewTransformer
+from synthesis.model.patching import at_resolution, resized_weights
+from synthesis.training.batches import Batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from synthesis.training.recipe import Recipe, Stage
+
+__all__ = ["Progress", "train"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a run stands, every few updates.
+
+    Attributes:
+        stage: Index of the stage.
+        resolution: Its resolution.
+        samples: Targets seen in this stage.
+        of: Targets the stage asks for.
+        total: Targets seen in all.
+        loss: Mean velocity loss since the last report.
+        error: Mean squared error of the prediction at time 0 since then.
+        samples_per_s: Throughput since then.
+    """
+
+    stage: int
+    resolution: int
+    samples: int
+    of: int
+    total: int
+    loss: float
+    error: float
+    samples_per_s: float
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    report: Callable[[Progress], None],
+    stop: Callable[[], bool] = lambda: False,
+    every: int = 50,
+) -> Path:
+    """Run a recipe, or go on with it where its folder says it stopped.
+
+    Args:
+        recipe: What to do.
+        folder: Gets ``state.pt`` (to go on) and ``ema.safetensors`` (to use).
+        report: Called every ``every`` updates.
+        stop: Asked after every update; True stores the state and returns.
+        every: Updates between reports.
+
+    Returns:
+        Path of the averaged weights.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    run = _Run(recipe, folder)
+    while run.stage < len(recipe.stages):
+        stage = recipe.stages[run.stage]
+        _run_stage(run, stage, report, stop, every)
+        if run.samples < stage.samples:
+            break
+        run.next_stage()
+    run.store()
+    return folder / "ema.safetensors"
+
+
+def _run_stage(
+    run: _Run,
+    stage: Stage,
+    report: Callable[[Progress], None],
+    stop: Callable[[], bool],
+    every: int,
+) -> None:
+    stored = reported = time.monotonic()
+    losses: list[float] = []
+    errors: list[float] = []
+    while run.samples < stage.samples:
+        loss, error = run.update(stage)
+        losses.append(loss)
+        if error is not None:
+            errors.append(error)
+        now = time.monotonic()
+        if len(losses) == every:
+            report(
+                Progress(
+                    stage=run.stage,
+                    resolution=stage.resolution,
+                    samples=run.samples,
+                    of=stage.samples,
+                    total=run.total,
+                    loss=sum(losses) / every,
+                    error=sum(errors) / len(errors) if errors else math.nan,
+                    samples_per_s=every * stage.sources * stage.targets / (now - reported),
+                )
+            )
+            losses.clear()
+            errors.clear()
+            reported = now
+        if now - stored > run.recipe.checkpoint_s:
+            run.store()
+            stored = now
+        if stop():
+            return
+
+
+class _Run:
+    """The state of a run: weights, their average, the optimiser, how far."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.stage = self.samples = self.total = self.updates = 0
+        self.batches = Batches(recipe)
+        torch.manual_seed(recipe.seed)
+        self._build(recipe.stages[0].resolution)
+        path = folder / "state.pt"
+        if path.exists():
+            self._restore(torch.load(path, weights_only=True))
+
+    def _build(self, resolution: int) -> None:
+        config = at_resolution(PRESETS[self.recipe.preset], resolution)
+        self.model = ViewTransformer(config)
+        self.average = ViewTransformer(config)
+        self.average.load_state_dict(self.model.state_dict())
+        self._new_optimizer()
+
+    def _new_optimizer(self) -> None:
+        # Decay is for matrices; gains, biases and modulation tables are left alone.
+        matrices = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": self.recipe.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=0.0,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+
+    def update(self, stage: Stage) -> tuple[float, float | None]:
+        """One batch; the loss, and the error at time 0 where the batch holds one."""
+        if self.updates % 100 == 0:
+            self.batches.refresh()
+        recipe = self.recipe
+        batch = self.batches.draw(stage, self.total)
+        generator = torch.Generator().manual_seed(hash((recipe.seed, self.total, 7)) % 2**62)
+        count = len(batch.target)
+        times = draw_times(
+            count,
+            generator,
+            mean=recipe.time_mean,
+            spread=recipe.time_spread,
+            start=recipe.time_start,
+        )
+        noise = torch.randn(batch.target.shape, generator=generator)
+        noisy = torch.lerp(noise, batch.target, times.view(-1, 1, 1, 1))
+        context = self.model.read_source(batch.source).repeated(stage.targets)
+        predicted = self.model(noisy, times, batch.pose, batch.guess, context)
+        loss = velocity_loss(predicted, batch.target, times)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate(stage)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.updates += 1
+        self.samples += count
+        self.total += count
+        decay = min(recipe.ema, (1 + self.updates) / (10 + self.updates))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.parameters()), list(self.model.parameters()), 1 - decay
+            )
+            at_start = times == 0
+            error = None
+            if at_start.any():
+                error = float((predicted - batch.target)[at_start].square().mean())
+        return float(loss.detach()), error
+
+    def _learning_rate(self, stage: Stage) -> float:
+        done = self.samples / stage.samples
+        warm = min(1.0, (self.samples / (stage.sources * stage.targets) + 1) / self.recipe.warmup)
+        left = min(1.0, (1 - done) / stage.decay) if stage.decay else 1.0
+        return stage.learning_rate * warm * max(left, 0.05)
+
+    def next_stage(self) -> None:
+        """Carry the weights to the next resolution."""
+        self.stage += 1
+        self.samples = 0
+        if self.stage == len(self.recipe.stages):
+            return
+        old, model, average = self.model.config, self.model.state_dict(), self.average.state_dict()
+        self._build(self.recipe.stages[self.stage].resolution)
+        self.model.load_state_dict(resized_weights(average, old, self.model.config))
+        self.average.load_state_dict(self.model.state_dict())
+        del model
+        self.store()
+
+    def store(self) -> None:
+        """Write the state, then the weights to use; each file appears whole."""
+        state: dict[str, Any] = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": [self.stage, self.samples, self.total, self.updates],
+        }
+        partial = self.folder / "state.part"
+        torch.save(state, partial)
+        partial.replace(self.folder / "state.pt")
+        trained = {
+            "recipe": json.loads(json.dumps(asdict(self.recipe))),
+            "samples": self.total,
+            "resolution": self.model.config.resolution,
+        }
+        trained["recipe"].pop("cache")
+        write(
+            self.folder / "ema.safetensors",
+            self.average,
+            Card(name=self.recipe.name, version=f"{self.total} samples", steps=8, trained=trained),
+        )
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.stage, self.samples, self.total, self.updates = state["progress"]
+        if self.stage < len(self.recipe.stages):
+            self._build(self.recipe.stages[self.stage].resolution)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,123 @@
+"""A training run as one frozen value, read from YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synthesis.errors import SynthesisError
+from synthesis.model import PRESETS
+
+__all__ = ["Recipe", "RecipeError", "Stage", "load_recipe"]
+
+
+class RecipeError(SynthesisError, ValueError):
+    """A recipe that cannot be run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One step of the weak-to-strong curriculum.
+
+    Attributes:
+        resolution: Side of the images in pixels.
+        samples: Targets to see in this stage.
+        sources: Sources in a batch.
+        targets: Targets of each source in a batch.
+        learning_rate: After warm-up.
+        decay: Share of the stage, at its end, over which the learning rate falls to a twentieth.
+    """
+
+    resolution: int
+    samples: int
+    sources: int = 4
+    targets: int = 3
+    learning_rate: float = 8e-4
+    decay: float = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything a run depends on.
+
+    Attributes:
+        name: Of the weights it makes.
+        preset: Sizes, a name of `synthesis.model.PRESETS`.
+        cache: Folder of rendered shards.
+        validate: Patients kept out of training.
+        stages: In order.
+        seed: Of weights and draws.
+        warmup: Updates of rising learning rate at the start of each stage.
+        weight_decay: Of AdamW.
+        ema: Decay of the averaged weights.
+        time_mean: Of the logit-normal training times.
+        time_spread: Same.
+        time_start: Share of samples at time 0 exactly.
+        tone_share: Share of sources (with their targets) under a random tone curve.
+        source_noise: Largest standard deviation of noise on the source.
+        checkpoint_s: Seconds between checkpoints.
+        threads: Of torch; 0 leaves it alone.
+    """
+
+    name: str
+    preset: str
+    cache: str
+    stages: tuple[Stage, ...]
+    validate: tuple[str, ...] = ()
+    seed: int = 0
+    warmup: int = 300
+    weight_decay: float = 0.05
+    ema: float = 0.9995
+    time_mean: float = -0.6
+    time_spread: float = 1.0
+    time_start: float = 0.15
+    tone_share: float = 0.5
+    source_noise: float = 0.03
+    checkpoint_s: float = 180.0
+    threads: int = 0
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: It is no YAML mapping, or a key is unknown, missing or of the wrong type.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: {error}") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping")
+    stages = data.pop("stages", None)
+    if not isinstance(stages, list) or not stages:
+        raise RecipeError(f"{path}: stages: give a list of at least one stage")
+    recipe: Recipe = _build(
+        Recipe,
+        {
+            **data,
+            "stages": tuple(
+                _build(Stage, stage, f"{path}: stages[{i}]") for i, stage in enumerate(stages)
+            ),
+            "validate": tuple(data.get("validate", ())),
+        },
+        str(path),
+    )
+    if recipe.preset not in PRESETS:
+        raise RecipeError(f"{path}: preset: {recipe.preset!r} is not one of {sorted(PRESETS)}")
+    return recipe
+
+
+def _build(kind: type[Any], values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise RecipeError(f"{where}: expected a mapping")
+    unknown = sorted(set(values) - {f.name for f in fields(kind)})
+    if unknown:
+        raise RecipeError(f"{where}: unknown keys {', '.join(unknown)}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise RecipeError(f"{where}: {error}") from error
