@@ -49,12 +49,13 @@ def job_key(
     )
 
 
-def derived_uid(key: JobKey, form: str, what: str) -> str:
+def derived_uid(key: str, form: str, what: str) -> str:
     """A UID below 2.25 (PS3.5 B.2) that follows from the job, the form and what it names.
 
     Args:
-        key: Of the job.
-        form: How it is written, as ``routes.variant`` names it: ``dx``, ``sc``, ``dx-plain``.
+        key: Of the job; for a device, the digest of the model's weights.
+        form: How it is written, as ``routes.variant`` names it (``dx``, ``sc``, ``dx-plain``);
+            ``model`` for a device.
         what: ``series``, ``device``, or ``instance <index>``.
     """
     return f"2.25.{uuid.uuid5(NAMESPACE, f'{key}/{form}/{what}').int}"

@@ -1,0 +1,134 @@
+"""From a result of the engine to DICOM files: every variant some destination of the job wants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dicom_node import __version__
+from dicom_node.domain.deliveries import DerivedInstance
+from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.identifiers import derived_uid
+from dicom_node.domain.provenance import Provenance
+from dicom_node.domain.routes import variant
+from dicom_node.iod import conformance, derived
+from dicom_node.iod.derived import SeriesIdentity
+from dicom_node.ports import Product
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from dicom_node.domain.jobs import Job
+    from dicom_node.domain.routes import Form
+    from dicom_node.iod.reading import Source
+    from dicom_node.ports import Spool
+    from synthesis.types import SynthesisResult
+
+__all__ = ["check_result", "products"]
+
+_FIRST_SERIES_NUMBER: Final = 9000
+"""Above what modalities count up to, so that a synthetic series sorts after the exposed ones."""
+
+
+def check_result(job: Job, result: SynthesisResult) -> None:
+    """Nothing, when a result is what the job ordered.
+
+    Raises:
+        IntegrityError: Other weights, another seed, or other views.
+    """
+    order, ordered = job.order, f"job {job.key[:12]} ordered"
+    if result.model.digest != order.weights_digest:
+        raise IntegrityError(
+            f"{ordered} weights {order.weights_digest[:12]} and the engine used "
+            f"{result.model.digest[:12]}: configure those weights again and release the job"
+        )
+    if result.seed != order.seed:
+        raise IntegrityError(f"{ordered} seed {order.seed} and the engine used {result.seed}")
+    if order.steps is not None and result.steps != order.steps:
+        raise IntegrityError(f"{ordered} {order.steps} steps and the engine took {result.steps}")
+    if tuple(image.view for image in result.images) != order.views.views:
+        raise IntegrityError(f"{ordered} {len(order.views)} views and the engine made others")
+
+
+def products(
+    job: Job, source: Source, result: SynthesisResult, spool: Spool, *, synthesized_at: datetime
+) -> Iterator[Product]:
+    """Build, verify and spool every instance of every variant, one by one.
+
+    UIDs follow from the job alone, so a second run of the same job names the same objects. Their
+    bytes hold the time of synthesis and may differ; only one run comes to be published, by
+    `Ledger.finish_job`, and files of any other belong to nobody.
+
+    Raises:
+        IntegrityError: An instance is not what it must be; nothing may be sent.
+        CapacityError: The spool is full.
+    """
+    variants = dict.fromkeys((target.form, target.banner) for target in job.order.targets)
+    for position, (form, banner) in enumerate(variants):
+        series = _series_identity(job, form, banner=banner, position=position)
+        for index, image in enumerate(result.images):
+            provenance = _provenance(job, source, result, index, synthesized_at)
+            uid = derived_uid(job.key, variant(form, banner=banner), f"instance {index}")
+            dataset = derived.build(
+                source,
+                image,
+                form=form,
+                banner=banner,
+                provenance=provenance,
+                series=series,
+                sop_instance_uid=uid,
+                synthesized_at=synthesized_at,
+            )
+            conformance.verify(dataset, source=source, provenance=provenance, form=form)
+            spooled = spool.put(derived.encode(dataset))
+            instance = DerivedInstance(
+                sop_instance_uid=uid,
+                sop_class_uid=str(dataset.SOPClassUID),
+                transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+                series_instance_uid=series.series_instance_uid,
+                form=form,
+                banner=banner,
+                index=index,
+                digest=spooled.digest,
+                size_bytes=spooled.size_bytes,
+            )
+            yield Product(instance=instance, provenance_json=provenance.to_json())
+
+
+def _series_identity(job: Job, form: Form, *, banner: bool, position: int) -> SeriesIdentity:
+    """Identifiers of one variant's series; the number is the same whenever the job runs."""
+    name = variant(form, banner=banner)
+    return SeriesIdentity(
+        series_instance_uid=derived_uid(job.key, name, "series"),
+        # Ten apart: jobs on one study seldom meet, and variants of one job never do.
+        series_number=_FIRST_SERIES_NUMBER + int(job.key[:8], 16) % 1000 * 10 + position,
+        # The device is the model, and the same one for every job it does.
+        device_uid=derived_uid(job.order.weights_digest, "model", "device"),
+    )
+
+
+def _provenance(
+    job: Job, source: Source, result: SynthesisResult, index: int, synthesized_at: datetime
+) -> Provenance:
+    order = job.order
+    return Provenance(
+        node_version=__version__,
+        job_key=job.key,
+        route=order.route,
+        route_digest=order.route_digest,
+        source_sop_class_uid=job.source_sop_class_uid,
+        source_sop_instance_uid=job.source_sop_instance_uid,
+        source_digest=job.source_digest,
+        source_view=source.radiograph.view,
+        source_spacing_mm=source.radiograph.spacing_mm,
+        intensity=source.radiograph.intensity,
+        model=result.model,
+        view=result.images[index].view,
+        index=index,
+        sample=0,
+        samples=order.samples,
+        steps=result.steps,
+        seed=result.seed,
+        spacing_nominal=result.spacing_nominal,
+        synthesized_at=synthesized_at.isoformat(),
+    )
