@@ -1,0 +1,329 @@
+"""The command line: thin commands over the modules that do the work.
+
+Every command imports what it needs when it runs, so that ``--help`` is quick. Errors of the node
+end in one place, `main`, as a message on stderr and exit status 2.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from dicom_node import __version__
+from dicom_node.domain.errors import ConfigurationError, NodeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dicom_node.settings import Settings
+    from dicom_node.store.ledger import SqlLedger
+
+__all__ = ["app", "main"]
+
+EXIT_ERROR: Final = 2
+"""Exit status when a command could not do what was asked."""
+
+EXIT_NEGATIVE: Final = 1
+"""Exit status when a command did its work and the answer is no."""
+
+app = typer.Typer(
+    name="dicom-node",
+    help="Receives radiographs, synthesizes the views that were never exposed, stores them in the "
+    "archive. Not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+routes_app = typer.Typer(help="Try the routing rules.", no_args_is_help=True)
+jobs_app = typer.Typer(help="Look at the jobs, beside the running node.", no_args_is_help=True)
+images_app = typer.Typer(help="Look at the received images.", no_args_is_help=True)
+app.add_typer(routes_app, name="routes")
+app.add_typer(jobs_app, name="jobs")
+app.add_typer(images_app, name="images")
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="DICOM_NODE_CONFIG",
+        metavar="FILE",
+        help="The node's configuration.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="List so many of the newest.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Write the version."),
+    ] = False,
+) -> None: ...
+
+
+@app.command()
+def serve(config: ConfigOption) -> None:
+    """Run the node until SIGTERM or Ctrl-C; a second one stops it at once."""
+    from dicom_node import supervisor
+
+    raise typer.Exit(supervisor.serve(_load(config)))
+
+
+@app.command("check-config")
+def check_config(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration.")],
+) -> None:
+    """Check a configuration: all problems at once, each with its path."""
+    from dicom_node.settings.summary import notes, summary
+
+    settings = _load(file)
+    settings.model_paths()
+    output = _console()
+    output.print(f"{file}: no problem found", style="green", highlight=False)
+    output.print(summary(settings))
+    for note in notes(settings):
+        output.print(f"note: {note}", style="yellow", highlight=False)
+
+
+@app.command()
+def schema() -> None:
+    """Write the JSON Schema of the configuration, for editors."""
+    from dicom_node.settings import json_schema
+
+    typer.echo(json_schema(), nl=False)
+
+
+@routes_app.command("test")
+def routes_test(
+    config: ConfigOption,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="DICOM files, or folders of them.")
+    ],
+    calling_ae_title: Annotated[
+        str, typer.Option("--from", metavar="AE", help="AE title of the imagined sender.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Say which route each image would take, and which term decided. Nothing is touched.
+
+    Exit status 1 when an image would be quarantined or cannot be read.
+    """
+    from dicom_node.inspection import files_of, inspect
+    from dicom_node.listing import decision_line, inspected_table
+    from dicom_node.ports import DecidedAs
+
+    routes = _load(config).to_routes()
+    results = [
+        inspect(routes, path, calling_ae_title=calling_ae_title) for path in files_of(images)
+    ]
+    if as_json:
+        _print_json([each.to_json() for each in results])
+    else:
+        output = _console()
+        for each in results:
+            output.print(decision_line(each), soft_wrap=True)
+            output.print(f"  {each.decision.reason}", markup=False, highlight=False)
+            if each.decision.terms:
+                output.print(inspected_table(each))
+    if any([each.decided_as is DecidedAs.QUARANTINE for each in results]):
+        raise typer.Exit(EXIT_NEGATIVE)
+
+
+@jobs_app.command("list")
+def jobs_list(
+    config: ConfigOption,
+    state: Annotated[
+        str | None, typer.Option(help="Only these: queued, running, done, quarantined, cancelled.")
+    ] = None,
+    limit: LimitOption = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, the newest first, with their deliveries."""
+    from dicom_node.domain.jobs import JobState
+    from dicom_node.listing import job_json, jobs_table
+
+    wanted = None
+    if state is not None:
+        if state not in list(JobState):
+            raise typer.BadParameter(f"{state!r} is none of {', '.join(JobState)}")
+        wanted = JobState(state)
+    rows = _look(_load(config)).jobs(state=wanted, limit=limit)
+    if as_json:
+        _print_json([job_json(row) for row in rows])
+    elif rows:
+        _console().print(jobs_table(rows))
+    else:
+        _console().print("There are no such jobs." if state else "There are no jobs.")
+
+
+@jobs_app.command("show")
+def jobs_show(
+    config: ConfigOption,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A job's key, or its beginning.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show one job with everything that happened to it."""
+    from dicom_node.listing import job_details, job_json
+
+    row = _look(_load(config)).job(key)
+    if row is None:
+        raise typer.BadParameter(f"no job, or more than one, has a key that begins with {key!r}")
+    if as_json:
+        _print_json(job_json(row, events=True))
+    else:
+        _console().print(*job_details(row), sep="\n")
+
+
+@jobs_app.command("release")
+def jobs_release(
+    config: ConfigOption,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="A job's key, or its beginning.")],
+) -> None:
+    """Let a quarantined job, or its quarantined deliveries, run again."""
+    import time
+
+    from dicom_node.store.ledger import open_ledger
+
+    settings = _load(config)
+    row = _look(settings).job(key)  # first, so that no ledger is made where there is none
+    if row is None:
+        raise typer.BadParameter(f"no job, or more than one, has a key that begins with {key!r}")
+    released = open_ledger(settings.database_url()).release(row.job.key, time.time())
+    if not released:
+        raise typer.BadParameter(f"job {row.job.key[:12]} has nothing in quarantine")
+    _console().print(f"Job {row.job.key[:12]} runs again.", highlight=False)
+
+
+@images_app.command("list")
+def images_list(
+    config: ConfigOption, limit: LimitOption = 1000, as_json: JsonOption = False
+) -> None:
+    """List received images, the newest first, with what was decided about each."""
+    from dicom_node.listing import image_json, images_table
+
+    rows = _look(_load(config)).images(limit=limit)
+    if as_json:
+        _print_json([image_json(row) for row in rows])
+    elif rows:
+        _console().print(images_table(rows))
+    else:
+        _console().print("No image was received yet.")
+
+
+@app.command()
+def echo(
+    config: ConfigOption,
+    destinations: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DESTINATION]...", help="By name; left out, all of them."),
+    ] = None,
+) -> None:
+    """Ask destinations whether they answer (C-ECHO). Exit status 1 when one does not."""
+    from dicom_node.domain.errors import PeerError
+    from dicom_node.network.scu import PynetStoreClient
+    from dicom_node.settings.problems import did_you_mean
+
+    settings = _load(config)
+    known = {each.name: each for each in settings.to_destinations()}
+    for name in destinations or ():
+        if name not in known:
+            hint = did_you_mean(name, known, otherwise="there are")
+            raise ConfigurationError(f"no destination is named {name!r}{hint}")
+    client, output, silent = PynetStoreClient(settings.node.ae_title), _console(), False
+    for name in destinations or known:
+        each = known[name]
+        where = f"{name} ({each.ae_title} at {each.host}:{each.port})"
+        try:
+            seconds = client.echo(each)
+        except PeerError as error:
+            silent = True
+            output.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        else:
+            output.print(
+                f"{where} answered in {seconds * 1000:.0f} ms",
+                style="green",
+                highlight=False,
+                soft_wrap=True,
+            )
+    if silent:
+        raise typer.Exit(EXIT_NEGATIVE)
+
+
+@app.command()
+def version() -> None:
+    """Write the version."""
+    typer.echo(__version__)
+
+
+def _load(config: Path) -> Settings:
+    from dicom_node.settings import load
+
+    return load(config)
+
+
+def _look(settings: Settings) -> SqlLedger:
+    from dicom_node.store.ledger import read_ledger
+
+    return read_ledger(settings.database_url())
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    # A file or a pipe has no width: a table must not be cut to 80 columns there.
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 200)
+
+
+def _print_json(data: Any) -> None:
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _report(error: NodeError) -> None:
+    problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
+    output = _console(stderr=True)
+    if len(problems) > 1:
+        output.print(f"{len(problems)} problems:", style="bold red", highlight=False)
+    for problem in problems:
+        output.print("error: ", style="bold red", end="")
+        output.print(problem, markup=False, highlight=False, soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Left out, those of the process.
+
+    Returns:
+        Its exit status.
+    """
+    try:
+        app(args=list(arguments) if arguments is not None else None)
+    except NodeError as error:
+        _report(error)
+        return EXIT_ERROR
+    except SystemExit as stop:  # how the command line library ends
+        return stop.code if isinstance(stop.code, int) else EXIT_ERROR
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # ``| head`` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

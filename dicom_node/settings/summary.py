@@ -1,0 +1,56 @@
+"""A configuration in a few lines, and what about it may be a slip without being an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from dicom_node.settings.root import Settings
+
+__all__ = ["notes", "summary"]
+
+
+def summary(settings: Settings) -> Table:
+    """The node, who may send, and every route with what it makes for whom."""
+    node = settings.node
+    table = Table.grid(padding=(0, 2))
+
+    def row(name: str, value: str) -> None:
+        table.add_row(Text(name, style="dim"), Text(value))
+
+    row("node", f"{node.ae_title} on {node.host}:{node.port}")
+    row("data", str(node.data_dir))
+    for peer in settings.peers:
+        row("peer", f"{peer.name}: {peer.ae_title} from {peer.host or 'anywhere'}")
+    for each in settings.destinations:
+        row(
+            "destination",
+            f"{each.name}: {each.ae_title} at {each.host}:{each.port}, as {each.form.value}",
+        )
+    for route in settings.routes:
+        made = route.synthesize
+        state = "" if route.enabled else " (disabled)"
+        row(
+            "route",
+            f"{route.name}{state}: {made.views} by {made.model}, to {', '.join(route.send_to)}",
+        )
+    return table
+
+
+def notes(settings: Settings) -> Iterator[str]:
+    """What a person should look at again."""
+    if not settings.peers:
+        yield "peers: nobody may send to this node, so it will never receive an image"
+    if not [route for route in settings.routes if route.enabled]:
+        yield "routes: no route is enabled, so every image will be ignored"
+    used = {name for route in settings.routes for name in route.send_to}
+    for position, destination in enumerate(settings.destinations):
+        if destination.name not in used:
+            yield f"destinations[{position}]: no route sends to {destination.name}"
+    for position, route in enumerate(settings.routes[:-1]):
+        if route.enabled and route.when.all == ():
+            yield f"routes[{position}]: {route.name} takes every image, the routes after it none"
