@@ -1,0 +1,49 @@
+"""The last look before an object is spooled: is it what it must say that it is?
+
+General validators do not notice a synthetic image that calls itself original, or one whose source,
+derivation or equipment is missing. These checks do. They compare the finished object with its
+source and its provenance, read it through `elements` (so that nothing is converted by looking), and
+report all problems at once by keyword, never by a patient's value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dicom_node.domain.errors import IntegrityError
+from dicom_node.iod.conformance.image import image_problems
+from dicom_node.iod.conformance.origin import origin_problems
+from dicom_node.iod.conformance.patient import patient_problems
+from dicom_node.iod.conformance.statements import statement_problems
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from dicom_node.domain.provenance import Provenance
+    from dicom_node.domain.routes import Form
+    from dicom_node.iod.reading import Source
+
+__all__ = ["problems", "verify"]
+
+
+def verify(dataset: Dataset, *, source: Source, provenance: Provenance, form: Form) -> None:
+    """Check a finished object against its source and provenance.
+
+    Raises:
+        IntegrityError: With every problem found.
+    """
+    found = problems(dataset, source=source, provenance=provenance, form=form)
+    if found:
+        raise IntegrityError("the derived object is not fit to be sent: " + "; ".join(found))
+
+
+def problems(
+    dataset: Dataset, *, source: Source, provenance: Provenance, form: Form
+) -> tuple[str, ...]:
+    """Every problem of a finished object, each with the keyword it is about; empty when sound."""
+    return (
+        *statement_problems(dataset, provenance, form),
+        *origin_problems(dataset, source, provenance, form),
+        *patient_problems(dataset, source),
+        *image_problems(dataset, source, provenance, form),
+    )

@@ -1,0 +1,156 @@
+"""Whether view, spacing, compression history and pixels are those of the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dicom_node.domain.routes import Form
+from dicom_node.iod.anatomy import view_code, view_position
+from dicom_node.iod.banner import banner_rows
+from dicom_node.iod.conformance.origin import is_code
+from dicom_node.iod.conformance.tables import ANGLE_TOLERANCE_DEG
+from dicom_node.iod.elements import items, number, numbers, text, texts
+from dicom_node.iod.orientation import patient_orientation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataset import Dataset
+
+    from dicom_node.domain.provenance import Provenance
+    from dicom_node.iod.reading import Source
+    from synthesis.types import View
+
+__all__ = ["image_problems"]
+
+SIDE = (
+    ("PositionerPrimaryAngle", "primary_deg"),
+    ("PositionerSecondaryAngle", "secondary_deg"),
+)
+
+
+def image_problems(
+    ds: Dataset, source: Source, provenance: Provenance, form: Form
+) -> Iterator[str]:
+    """What is wrong with the image and with what is said of it."""
+    yield from _view(ds, provenance.view)
+    yield from _anatomy(ds)
+    yield from _spacing(ds, form)
+    yield from _lossy(ds, source)
+    yield from _grey(ds, source, form)
+    yield from _pixels(ds)
+
+
+def _view(ds: Dataset, view: View) -> Iterator[str]:
+    for keyword, attribute in SIDE:
+        stated = number(ds, keyword)
+        if stated is None or abs(stated - getattr(view, attribute)) > ANGLE_TOLERANCE_DEG:
+            yield f"{keyword} is not the provenance's"
+    if texts(ds, "PatientOrientation") != patient_orientation(view):
+        yield "PatientOrientation is not that of the view"
+    if text(ds, "ViewPosition") != view_position(view):
+        yield "ViewPosition is not that of the view"
+    views = items(ds, "ViewCodeSequence")
+    if len(views) != 1 or not is_code(views[0], view_code(view)):
+        yield "ViewCodeSequence is not that of the view"
+
+
+def _anatomy(ds: Dataset) -> Iterator[str]:
+    if text(ds, "ImageLaterality") not in ("R", "L", "U", "B"):
+        yield "ImageLaterality is not R, L, U or B"
+    if not items(ds, "AnatomicRegionSequence"):
+        yield "AnatomicRegionSequence is missing"
+
+
+def _spacing(ds: Dataset, form: Form) -> Iterator[str]:
+    here, elsewhere = "ImagerPixelSpacing", "PixelSpacing"
+    if form is Form.SC:
+        here, elsewhere = elsewhere, here
+    stated = numbers(ds, here)
+    if len(stated) != 2 or not all(value > 0 for value in stated):
+        yield f"{here} is not two positive numbers"
+    for keyword in (elsewhere, "NominalScannedPixelSpacing"):
+        if keyword in ds:
+            yield f"{keyword} must not be there"
+
+
+def _lossy(ds: Dataset, source: Source) -> Iterator[str]:
+    if text(ds, "LossyImageCompression") != ("01" if source.lossy.happened else "00"):
+        yield "LossyImageCompression does not follow the source"
+    if numbers(ds, "LossyImageCompressionRatio") != source.lossy.ratios:
+        yield "LossyImageCompressionRatio is not the source's"
+    if texts(ds, "LossyImageCompressionMethod") != source.lossy.methods:
+        yield "LossyImageCompressionMethod is not the source's"
+
+
+def _grey(ds: Dataset, source: Source, form: Form) -> Iterator[str]:
+    photometric = source.grey.photometric_interpretation
+    inverse = photometric == "MONOCHROME1"
+    if text(ds, "PhotometricInterpretation") != photometric:
+        yield "PhotometricInterpretation does not follow the source"
+    if number(ds, "BitsStored") != source.grey.bits_stored:
+        yield "BitsStored does not follow the source"
+    centers, widths = numbers(ds, "WindowCenter"), numbers(ds, "WindowWidth")
+    if not centers or len(centers) != len(widths) or not all(width >= 1 for width in widths):
+        yield "WindowCenter and WindowWidth are not a window"
+    if form is not Form.DX:
+        return
+    expected = {
+        "PresentationLUTShape": ("INVERSE" if inverse else "IDENTITY",),
+        "PixelIntensityRelationship": (source.grey.relationship,),
+        "PixelIntensityRelationshipSign": ("1" if inverse else "-1",),
+        "RescaleIntercept": ("0",),
+        "RescaleSlope": ("1",),
+        "RescaleType": ("US",),
+    }
+    for keyword, values in expected.items():
+        if texts(ds, keyword) != values:
+            yield f"{keyword} is not {values[0]}"
+
+
+def _pixels(ds: Dataset) -> Iterator[str]:
+    rows, columns = int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0)
+    allocated, stored = int(number(ds, "BitsAllocated") or 0), int(number(ds, "BitsStored") or 0)
+    if allocated not in (8, 16) or number(ds, "HighBit") != stored - 1 or stored > allocated:
+        yield "BitsAllocated, BitsStored and HighBit do not fit each other"
+        return
+    data = getattr(ds.get_item("PixelData"), "value", None) or b""
+    wanted = rows * columns * allocated // 8
+    if min(rows, columns) < 2 or len(data) != wanted + wanted % 2:
+        yield "PixelData is not as long as Rows, Columns and BitsAllocated say"
+        return
+    values = np.frombuffer(data[:wanted], "<u2" if allocated == 16 else np.uint8)
+    values = values.reshape(rows, columns)
+    if int(values.max()) >= 1 << stored:
+        yield "PixelData holds values beyond BitsStored"
+    annotated = text(ds, "BurnedInAnnotation")
+    if annotated not in ("YES", "NO"):
+        yield "BurnedInAnnotation is neither YES nor NO"
+    strip = _strip_rows(columns, rows) if annotated == "YES" else 0
+    if annotated == "YES" and (strip == 0 or not _has_letters(values, strip)):
+        yield "BurnedInAnnotation is YES, but the banner is not in the pixels"
+    inner = values[strip : rows - strip]
+    if inner.size == 0 or inner.min() == inner.max():
+        yield "PixelData is constant"
+
+
+def _strip_rows(width: int, rows: int) -> int:
+    """Rows of one strip in an image of this many rows with its banner; 0 when none can be."""
+    for height in range(rows - 2, rows // 2, -1):
+        if height + 2 * banner_rows(width, height) == rows:
+            return (rows - height) // 2
+    return 0
+
+
+def _has_letters(values: np.ndarray, strip: int) -> bool:
+    """Both strips are a flat ground with letters on it, the ground at their edges."""
+    for band in (values[:strip], values[-strip:]):
+        ground = band[0, 0]
+        letters = band != ground
+        if not (band[0] == ground).all() or not (band[-1] == ground).all():
+            return False
+        if not 0.02 < letters.mean() < 0.6:
+            return False
+    return True

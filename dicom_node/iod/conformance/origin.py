@@ -1,0 +1,163 @@
+"""Where the object says it comes from: identifiers, source, derivation, devices, provenance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dicom_node import MANUFACTURER, PRODUCT
+from dicom_node.iod.codes import (
+    ACQUISITION_EQUIPMENT,
+    ARTIFICIAL_INTELLIGENCE,
+    PROCESSING_EQUIPMENT,
+    SOURCE_IMAGE,
+    SYNTHESIZING_EQUIPMENT,
+)
+from dicom_node.iod.derived import PRIVATE_GROUP, PROVENANCE_ELEMENT, SOP_CLASS
+from dicom_node.iod.elements import items, text
+from dicom_node.iod.equipment import ascii_text, model_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataset import Dataset
+    from pydicom.sr.coding import Code
+
+    from dicom_node.domain.provenance import Provenance
+    from dicom_node.domain.routes import Form
+    from dicom_node.iod.reading import Source
+
+__all__ = ["is_code", "origin_problems"]
+
+_OWN_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "DeviceUID")
+
+
+def origin_problems(
+    ds: Dataset, source: Source, provenance: Provenance, form: Form
+) -> Iterator[str]:
+    """What is wrong with the object's account of its origin."""
+    yield from _uids(ds, source, form)
+    yield from _source(ds, source, provenance)
+    yield from _equipment(ds, provenance)
+    yield from _provenance(ds, source, provenance)
+
+
+def is_code(item: Dataset, code: Code) -> bool:
+    """Whether a code sequence item is this concept."""
+    return (
+        text(item, "CodeValue") == code.value
+        and text(item, "CodingSchemeDesignator") == code.scheme_designator
+    )
+
+
+def _is_uid(value: str) -> bool:
+    """PS3.5 9.1: digits and dots, at most 64, no component with a leading zero."""
+    return len(value) <= 64 and all(
+        part.isascii() and part.isdigit() and (part == "0" or part[0] != "0")
+        for part in value.split(".")
+    )
+
+
+def _uids(ds: Dataset, source: Source, form: Form) -> Iterator[str]:
+    if text(ds, "SOPClassUID") != SOP_CLASS[form]:
+        yield f"SOPClassUID is not that of form {form}"
+    own = [text(ds, keyword) for keyword in _OWN_UIDS]
+    for keyword, value in zip(_OWN_UIDS, own, strict=True):
+        if not value.startswith("2.25.") or not _is_uid(value):
+            yield f"{keyword} is no valid UID below 2.25"
+        if value and value == text(source.dataset, keyword):
+            yield f"{keyword} is the source's"
+    if len(set(own)) != len(own):
+        yield "SOPInstanceUID, SeriesInstanceUID and DeviceUID are not different"
+    if not _is_uid(text(ds, "StudyInstanceUID")):
+        yield "StudyInstanceUID is no valid UID"
+    meta = getattr(ds, "file_meta", None)
+    if meta is None or any(
+        text(meta, f"MediaStorage{keyword}") != text(ds, keyword)
+        for keyword in ("SOPClassUID", "SOPInstanceUID")
+    ):
+        yield "the file meta (MediaStorageSOPInstanceUID) names another object"
+
+
+def _purpose_is(item: Dataset, code: Code) -> bool:
+    purposes = items(item, "PurposeOfReferenceCodeSequence")
+    return len(purposes) == 1 and is_code(purposes[0], code)
+
+
+def _source(ds: Dataset, source: Source, provenance: Provenance) -> Iterator[str]:
+    def names_source(item: Dataset) -> bool:
+        return (
+            text(item, "ReferencedSOPClassUID") == provenance.source_sop_class_uid
+            and text(item, "ReferencedSOPInstanceUID") == provenance.source_sop_instance_uid
+        )
+
+    sources = items(ds, "SourceImageSequence")
+    if len(sources) != 1 or not names_source(sources[0]):
+        yield "SourceImageSequence does not name the source"
+    for item in sources:
+        if not _purpose_is(item, SOURCE_IMAGE):
+            yield "SourceImageSequence has another purpose of reference"
+        if text(item, "SpatialLocationsPreserved") != "NO":
+            yield "SourceImageSequence does not say SpatialLocationsPreserved NO"
+    if not any(
+        is_code(item, ARTIFICIAL_INTELLIGENCE) for item in items(ds, "DerivationCodeSequence")
+    ):
+        yield "DerivationCodeSequence does not say artificial intelligence"
+    groups = items(ds, "ReferencedSeriesSequence")
+    instances = [one for group in groups for one in items(group, "ReferencedInstanceSequence")]
+    if (
+        len(groups) != 1
+        or text(groups[0], "SeriesInstanceUID") != text(source.dataset, "SeriesInstanceUID")
+        or len(instances) != 1
+        or not names_source(instances[0])
+    ):
+        yield "ReferencedSeriesSequence does not name the source"
+
+
+def _equipment(ds: Dataset, provenance: Provenance) -> Iterator[str]:
+    contributions = items(ds, "ContributingEquipmentSequence")
+    acquisition = [item for item in contributions if _purpose_is(item, ACQUISITION_EQUIPMENT)]
+    if len(acquisition) != 1 or not text(acquisition[0], "Manufacturer", parent=ds):
+        yield "ContributingEquipmentSequence does not name the source's device"
+    if any("DeviceSerialNumber" in item or "DetectorID" in item for item in contributions):
+        yield "ContributingEquipmentSequence holds a serial number"
+    devices = (
+        (PRODUCT, text(ds, "DeviceUID")),
+        (ascii_text(provenance.model.name), model_uid(provenance.model.digest)),
+    )
+    for purpose in (SYNTHESIZING_EQUIPMENT, PROCESSING_EQUIPMENT):
+        for name, uid in devices:
+            if not any(
+                _purpose_is(item, purpose) and _is_device(item, name, uid) for item in contributions
+            ):
+                yield f"ContributingEquipmentSequence does not name {name} as {purpose.meaning}"
+
+
+def _is_device(item: Dataset, name: str, uid: str) -> bool:
+    return (
+        text(item, "Manufacturer") == MANUFACTURER
+        and text(item, "ManufacturerModelName") == name
+        and text(item, "DeviceUID") == uid
+        and all(
+            text(item, keyword)
+            for keyword in ("SoftwareVersions", "ContributionDateTime", "ContributionDescription")
+        )
+    )
+
+
+def _provenance(ds: Dataset, source: Source, provenance: Provenance) -> Iterator[str]:
+    creator = _private_text(ds, 0x0010)
+    stored = _private_text(ds, 0x1000 + PROVENANCE_ELEMENT)
+    if creator != PRODUCT or stored != provenance.to_json():
+        yield "the private block does not hold the provenance"
+    if (
+        provenance.source_sop_class_uid != text(source.dataset, "SOPClassUID")
+        or provenance.source_sop_instance_uid != text(source.dataset, "SOPInstanceUID")
+        or not provenance.source_digest
+    ):
+        yield "the provenance is about another source"
+
+
+def _private_text(ds: Dataset, element: int) -> str:
+    value = getattr(ds.get_item((PRIVATE_GROUP, element)), "value", None)
+    joined = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+    return joined.rstrip(" \0")

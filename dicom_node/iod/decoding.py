@@ -1,0 +1,105 @@
+"""Pixel Data to an array of stored values: what is taken, and what is refused before decoding."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from pydicom.uid import RLELossless
+
+from dicom_node.domain.errors import ImageError
+from dicom_node.iod.elements import FOREIGN_ERRORS, number, text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pydicom.dataset import Dataset, FileDataset
+
+__all__ = ["MAX_PIXELS", "MIN_SIDE", "check_form", "stored_values"]
+
+MIN_SIDE: Final = 64
+"""Fewest rows and columns of a radiograph; below lie icons and broken headers."""
+
+MAX_PIXELS: Final = 100_000_000
+"""Most pixels of a radiograph (detectors have about 20 million): a guard against broken headers."""
+
+MONOCHROME: Final = ("MONOCHROME1", "MONOCHROME2")
+
+
+def check_form(ds: FileDataset) -> None:
+    """Refuse what is not one grey image of a sensible size, by its attributes alone.
+
+    Raises:
+        ImageError: Colour, several frames, too small or large, or a pixel form that nothing writes.
+    """
+    samples = number(ds, "SamplesPerPixel")
+    photometric = text(ds, "PhotometricInterpretation")
+    if samples not in (None, 1.0) or photometric not in MONOCHROME:
+        raise ImageError(
+            f"the image has {_shown(samples)} samples a pixel and Photometric Interpretation "
+            f"{_term(photometric)}: only MONOCHROME1 and MONOCHROME2 are radiographs"
+        )
+    frames = number(ds, "NumberOfFrames")
+    if frames not in (None, 1.0):
+        raise ImageError(f"the image has {_shown(frames)} frames: only single frames are taken")
+    rows, columns = number(ds, "Rows"), number(ds, "Columns")
+    if rows is None or columns is None:
+        raise ImageError("Rows or Columns is absent: this is not an image")
+    if min(rows, columns) < MIN_SIDE:
+        raise ImageError(
+            f"the image has {rows:g} x {columns:g} pixels: at least {MIN_SIDE} x {MIN_SIDE} needed"
+        )
+    if rows * columns > MAX_PIXELS:
+        raise ImageError(f"the image has {rows:g} x {columns:g} pixels: more than {MAX_PIXELS}")
+    allocated, stored = number(ds, "BitsAllocated"), number(ds, "BitsStored")
+    if allocated not in (8.0, 16.0, 32.0) or stored is None or not 2 <= stored <= allocated:
+        raise ImageError(
+            f"the image has {_shown(stored)} of {_shown(allocated)} bits: "
+            "2 to all of 8, 16 or 32 are taken"
+        )
+    if "PixelData" not in ds:
+        raise ImageError("the object has no Pixel Data")
+
+
+def _shown(value: float | None) -> str:
+    return "no" if value is None or not math.isfinite(value) else f"{value:g}"
+
+
+def _term(value: str) -> str:
+    """A code string fit for a message; anything else stays out of it."""
+    plain = value.replace("_", "").replace(" ", "")
+    return value if plain.isascii() and plain.isalnum() and len(value) <= 16 else "(unreadable)"
+
+
+def stored_values(ds: FileDataset) -> NDArray[np.int64]:
+    """The stored values, shape (rows, columns), without overlay bits beside them.
+
+    Raises:
+        ImageError: `check_form` refuses it, or its Pixel Data cannot be decoded.
+    """
+    check_form(ds)
+    syntax = ds.file_meta.TransferSyntaxUID
+    try:
+        decoded = np.asarray(ds.pixel_array)
+    except FOREIGN_ERRORS as error:
+        # The decoder's own words may quote the data set, so only the kind of failure is told.
+        raise ImageError(
+            f"Pixel Data cannot be decoded from {syntax.name} ({type(error).__name__})"
+        ) from None
+    shape = (int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0))
+    if decoded.shape != shape:
+        raise ImageError(f"Pixel Data decodes to shape {decoded.shape}, not {shape}")
+    values = decoded.astype(np.int64)
+    if syntax.is_compressed and syntax != RLELossless:
+        return values
+    return _masked(values, ds)
+
+
+def _masked(values: NDArray[np.int64], ds: Dataset) -> NDArray[np.int64]:
+    """The Bits Stored below High Bit; older modalities keep overlays in the bits above."""
+    bits = int(number(ds, "BitsStored") or 16)
+    high = int(number(ds, "HighBit") or bits - 1)
+    values = (values >> max(high - bits + 1, 0)) & ((1 << bits) - 1)
+    if number(ds, "PixelRepresentation") == 1.0:
+        values = np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
+    return values

@@ -1,0 +1,303 @@
+"""A synthesized image as a DICOM object, in two forms.
+
+``dx`` is Digital X-Ray Image Storage - For Presentation, ``sc`` Secondary Capture with Conversion
+Type SYN. Patient and study are the source's, equipment and times are this node's, everything that
+says from where the image looks is computed from its own view, and nothing that speaks of an
+exposure is written: this view was never exposed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence as ItemSequence
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from dicom_node import PRODUCT, __version__
+from dicom_node.domain.routes import Form
+from dicom_node.iod.anatomy import decimal, put_anatomy, put_view
+from dicom_node.iod.banner import add_banner, view_words
+from dicom_node.iod.codes import ARTIFICIAL_INTELLIGENCE, SOURCE_IMAGE, code_item
+from dicom_node.iod.elements import text
+from dicom_node.iod.equipment import ascii_text, put_equipment
+from dicom_node.iod.patient import copy_patient_and_study
+from synthesis.types import FIELD_MM
+
+if TYPE_CHECKING:
+    from dicom_node.domain.provenance import Provenance
+    from dicom_node.iod.grey import GreyScale
+    from dicom_node.iod.lossy import LossyHistory
+    from dicom_node.iod.reading import Source
+    from synthesis.types import Radiograph
+
+__all__ = [
+    "IMPLEMENTATION_UID",
+    "PRIVATE_GROUP",
+    "PROVENANCE_ELEMENT",
+    "SOP_CLASS",
+    "SeriesIdentity",
+    "build",
+    "encode",
+]
+
+SOP_CLASS: Final = {
+    Form.DX: "1.2.840.10008.5.1.4.1.1.1.1",
+    Form.SC: "1.2.840.10008.5.1.4.1.1.7",
+}
+"""SOP Class of each form."""
+
+PRIVATE_GROUP: Final = 0x0099
+"""Group of the private block that holds the provenance."""
+
+PROVENANCE_ELEMENT: Final = 0x01
+"""Element of the provenance (UT, canonical JSON) in the private block."""
+
+IMPLEMENTATION_UID: Final = UID("2.25.157227821483126095057375779078179253488")
+"""Implementation Class UID of the files this product writes (PS3.7 D.3.3.2)."""
+
+DESCRIPTION_LIMIT: Final = 1024
+"""Longest Derivation Description (ST, PS3.5 6.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesIdentity:
+    """The series that an image goes into.
+
+    Attributes:
+        series_instance_uid: Derived from the job and the form.
+        series_number: As shown in viewers.
+        device_uid: Of this node.
+    """
+
+    series_instance_uid: str
+    series_number: int
+    device_uid: str
+
+
+def build(
+    source: Source,
+    image: Radiograph,
+    *,
+    form: Form,
+    banner: bool,
+    provenance: Provenance,
+    series: SeriesIdentity,
+    sop_instance_uid: str,
+    synthesized_at: datetime,
+) -> Dataset:
+    """The whole object for one synthesized image.
+
+    Args:
+        source: The radiograph it was made from.
+        image: The synthesized one, in the source's detector values, seen from ``provenance.view``.
+        form: dx or sc.
+        banner: Whether the mark is burned in above and below the image.
+        provenance: How it came to be.
+        series: Where it goes.
+        sop_instance_uid: Its own.
+        synthesized_at: With a time zone. Times are written in the time zone that the source
+            states, since one Timezone Offset holds for the study's times as well.
+
+    Returns:
+        A data set that `encode` writes and `conformance.verify` checks.
+    """
+    at = _in_zone_of(source.dataset, synthesized_at)
+    ds = Dataset()
+    copy_patient_and_study(source.dataset, ds)
+    _put_identity(ds, form=form, provenance=provenance, series=series, uid=sop_instance_uid, at=at)
+    put_equipment(source.dataset, ds, provenance=provenance, device_uid=series.device_uid, at=at)
+    _put_marks(ds, banner=banner)
+    _put_derivation(ds, source, image, provenance)
+    put_anatomy(source.dataset, ds)
+    put_view(ds, image.view, form)
+    _put_spacing(ds, image, form)
+    _put_lossy(ds, source.lossy)
+    _put_pixels(ds, image, source.grey, banner=banner)
+    if form is Form.DX:
+        _put_dx(ds, source.grey)
+    else:
+        ds.Modality = text(source.dataset, "Modality") or "OT"
+        ds.ConversionType = "SYN"
+    block = ds.private_block(PRIVATE_GROUP, PRODUCT, create=True)
+    block.add_new(PROVENANCE_ELEMENT, "UT", provenance.to_json())
+    ds.file_meta = _file_meta(ds)
+    return ds
+
+
+def encode(dataset: Dataset) -> bytes:
+    """The whole file (preamble, meta, Explicit VR Little Endian); one content, one byte string."""
+    _keep_bytes(dataset)
+    buffer = BytesIO()
+    dcmwrite(
+        buffer,
+        dataset,
+        implicit_vr=False,
+        little_endian=True,
+        enforce_file_format=True,
+    )
+    return buffer.getvalue()
+
+
+def _keep_bytes(dataset: Dataset) -> None:
+    """Let pydicom write raw elements as they are instead of decoding and encoding their text."""
+    dataset.set_original_encoding(False, True, dataset._character_set)
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        if element.VR == "SQ" and not element.is_raw:
+            for item in element.value:
+                _keep_bytes(item)
+
+
+def _in_zone_of(source: Dataset, at: datetime) -> datetime:
+    stated = text(source, "TimezoneOffsetFromUTC")
+    if len(stated) == 5 and stated[0] in "+-" and stated[1:].isdigit():
+        minutes = int(stated[1:3]) * 60 + int(stated[3:])
+        if minutes <= 14 * 60:
+            offset = timedelta(minutes=minutes if stated[0] == "+" else -minutes)
+            return at.astimezone(timezone(offset))
+    return at
+
+
+def _put_identity(
+    ds: Dataset,
+    *,
+    form: Form,
+    provenance: Provenance,
+    series: SeriesIdentity,
+    uid: str,
+    at: datetime,
+) -> None:
+    ds.SOPClassUID = SOP_CLASS[form]
+    ds.SOPInstanceUID = uid
+    ds.SeriesInstanceUID = series.series_instance_uid
+    ds.SeriesNumber = str(series.series_number)
+    # The same in every image of the series, so it names the source's view; each image's own view
+    # is in its Image Comments, Derivation Description and banner.
+    ds.SeriesDescription = ascii_text(
+        f"AI SYNTHETIC {provenance.model.name} views from {provenance.source_view.label}"
+    )
+    ds.InstanceNumber = str(provenance.index + 1)
+    ds.ImageComments = f"AI SYNTHETIC {view_words(provenance.view)}"
+    ds.InstanceCreationDate = ds.ContentDate = at.strftime("%Y%m%d")
+    ds.InstanceCreationTime = ds.ContentTime = at.strftime("%H%M%S.%f")
+    ds.TimezoneOffsetFromUTC = at.strftime("%z")[:5]
+
+
+def _put_marks(ds: Dataset, *, banner: bool) -> None:
+    ds.ImageType = ["DERIVED", "SECONDARY", "", "SYNTHETIC"]
+    ds.SyntheticData = "YES"
+    ds.ContentQualification = "RESEARCH"
+    ds.BurnedInAnnotation = "YES" if banner else "NO"
+    ds.RecognizableVisualFeatures = "NO"
+    ds.QualityControlImage = "NO"
+
+
+def _put_derivation(ds: Dataset, source: Source, image: Radiograph, provenance: Provenance) -> None:
+    ds.DerivationDescription = _derivation_words(image, provenance)
+    ds.DerivationCodeSequence = ItemSequence([code_item(ARTIFICIAL_INTELLIGENCE)])
+    item = Dataset()
+    item.ReferencedSOPClassUID = text(source.dataset, "SOPClassUID")
+    item.ReferencedSOPInstanceUID = text(source.dataset, "SOPInstanceUID")
+    item.SpatialLocationsPreserved = "NO"
+    item.PurposeOfReferenceCodeSequence = ItemSequence([code_item(SOURCE_IMAGE)])
+    ds.SourceImageSequence = ItemSequence([item])
+    instance = Dataset()
+    instance.ReferencedSOPClassUID = item.ReferencedSOPClassUID
+    instance.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
+    group = Dataset()
+    group.SeriesInstanceUID = text(source.dataset, "SeriesInstanceUID")
+    group.ReferencedInstanceSequence = ItemSequence([instance])
+    ds.ReferencedSeriesSequence = ItemSequence([group])
+
+
+def _derivation_words(image: Radiograph, provenance: Provenance) -> str:
+    model = provenance.model
+    scale = (
+        "Lengths are NOMINAL: the source states no pixel spacing, do not measure."
+        if provenance.spacing_nominal or image.spacing_mm is None
+        else "Pixel spacing is that at a virtual detector; lengths are magnified."
+    )
+    words = (
+        f"Synthesized by artificial intelligence; this view was never exposed. "
+        f"View {view_words(provenance.view)}, positioner primary "
+        f"{provenance.view.primary_deg:g} and secondary {provenance.view.secondary_deg:g} deg, "
+        f"made from the {provenance.source_view.label} radiograph in Source Image Sequence. "
+        f"Model {model.name} {model.version} ({model.family}, sha256 {model.digest[:16]}), "
+        f"{provenance.steps} steps, seed {provenance.seed}, sample {provenance.sample + 1} of "
+        f"{provenance.samples}; {PRODUCT} {__version__}, route {provenance.route}. {scale}"
+    )
+    return ascii_text(words, DESCRIPTION_LIMIT)
+
+
+def _put_spacing(ds: Dataset, image: Radiograph, form: Form) -> None:
+    rows, columns = image.pixels.shape
+    spacing = image.spacing_mm or (FIELD_MM / rows, FIELD_MM / columns)
+    values = [decimal(spacing[0]), decimal(spacing[1])]
+    if form is Form.DX:
+        ds.ImagerPixelSpacing = values
+    else:
+        # Nominal Scanned Pixel Spacing is reserved for digitized film (PS3.3 C.8.6.2); Pixel
+        # Spacing without a calibration type states the same and is what viewers measure by.
+        ds.PixelSpacing = values
+
+
+def _put_lossy(ds: Dataset, lossy: LossyHistory) -> None:
+    ds.LossyImageCompression = "01" if lossy.happened else "00"
+    if lossy.ratios:
+        ds.LossyImageCompressionRatio = [decimal(ratio) for ratio in lossy.ratios]
+    if lossy.methods:
+        ds.LossyImageCompressionMethod = list(lossy.methods)
+
+
+def _put_pixels(ds: Dataset, image: Radiograph, grey: GreyScale, *, banner: bool) -> None:
+    stored = grey.to_stored(image.pixels)
+    if banner:
+        ends = [float(stored.min()), float(stored.max())]
+        ends += [min(max(e, 0.0), grey.maximum) for w in grey.windows for e in (w.low, w.high)]
+        black, white = (min(ends), max(ends)) if grey.gain > 0 else (max(ends), min(ends))
+        stored = add_banner(stored, image.view, black=round(black), white=round(white))
+    wide = grey.bits_stored > 8
+    ds.SamplesPerPixel = 1
+    ds.PhotometricInterpretation = grey.photometric_interpretation
+    ds.Rows, ds.Columns = stored.shape
+    ds.BitsAllocated = 16 if wide else 8
+    ds.BitsStored = grey.bits_stored
+    ds.HighBit = grey.bits_stored - 1
+    ds.PixelRepresentation = 0
+    data = stored.astype("<u2" if wide else np.uint8).tobytes()
+    ds.add_new("PixelData", "OW" if wide else "OB", data + b"\0" * (len(data) % 2))
+    ds.WindowCenter = [decimal(window.center) for window in grey.windows]
+    ds.WindowWidth = [decimal(window.width) for window in grey.windows]
+    if any(window.explanation for window in grey.windows):
+        ds.WindowCenterWidthExplanation = [w.explanation or "WINDOW" for w in grey.windows]
+
+
+def _put_dx(ds: Dataset, grey: GreyScale) -> None:
+    """What the DX modules ask for beyond the common ones (PS3.3 C.8.11)."""
+    ds.Modality = "DX"
+    ds.PresentationIntentType = "FOR PRESENTATION"
+    ds.DetectorType = None
+    ds.PixelIntensityRelationship = grey.relationship
+    # Sign 1: lower values are less beam intensity, as where dense matter is stored low.
+    ds.PixelIntensityRelationshipSign = -1 if grey.gain > 0 else 1
+    ds.RescaleIntercept = "0"
+    ds.RescaleSlope = "1"
+    ds.RescaleType = "US"
+    ds.PresentationLUTShape = "IDENTITY" if grey.gain > 0 else "INVERSE"
+    ds.AcquisitionContextSequence = ItemSequence([])
+
+
+def _file_meta(ds: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.ImplementationVersionName = f"DICOMNODE_{__version__}"[:16]
+    return meta

@@ -1,0 +1,230 @@
+"""Attributes of a data set as their bytes say, without judging or changing them.
+
+Data sets from the field hold values that break their VR, and pydicom quotes such values (names,
+dates of birth) in its warnings. Here values are read from the raw element: nothing is validated,
+nothing is quoted, an attribute that cannot be read counts as absent. `carried` copies an element
+byte for byte, so text in any character set arrives as it was sent.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, Final, cast
+
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as ItemSequence
+from pydicom.tag import BaseTag, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "FOREIGN_ERRORS",
+    "carried",
+    "has_value",
+    "items",
+    "number",
+    "numbers",
+    "text",
+    "texts",
+    "value_bytes",
+]
+
+FOREIGN_ERRORS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    EOFError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its decoders raise on broken bytes; none of their texts may be repeated."""
+
+_CHARSET_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_TEXT_VRS: Final = _CHARSET_VRS | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
+_SINGLE_VRS: Final = frozenset({"LT", "ST", "UT", "UR"})
+_NUMBER_FORMATS: Final = {
+    "US": "H",
+    "SS": "h",
+    "UL": "I",
+    "SL": "i",
+    "FL": "f",
+    "FD": "d",
+    "UV": "Q",
+    "SV": "q",
+    "US or SS": "H",
+}
+_WORD_BYTES: Final = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8, "AT": 2, "US or OW": 2}
+"""Bytes of one word of the binary VRs without a number format (PS3.5 7.3)."""
+
+
+def _tag(keyword: str) -> BaseTag:
+    tag = tag_for_keyword(keyword)
+    if tag is None:
+        raise KeyError(f"{keyword} is no DICOM keyword")
+    return Tag(tag)
+
+
+def _element(ds: Dataset, keyword: str) -> DataElement | RawDataElement | None:
+    return cast("DataElement | RawDataElement | None", ds.get_item(_tag(keyword)))
+
+
+def _vr_of(raw: RawDataElement) -> str:
+    """The VR a raw element is to be read with: its own where it has one, else the dictionary's."""
+    if raw.VR and raw.VR != "UN":
+        return str(raw.VR)
+    return dictionary_VR(raw.tag) if dictionary_has_tag(raw.tag) else "UN"
+
+
+def value_bytes(ds: Dataset, keyword: str) -> bytes | None:
+    """The value as it stands in the file; None when absent or no longer raw."""
+    element = _element(ds, keyword)
+    if isinstance(element, RawDataElement):
+        return element.value or b""
+    if element is not None and isinstance(element.value, bytes):
+        return element.value
+    return None
+
+
+def _encodings(ds: Dataset) -> list[str]:
+    names = texts(ds, "SpecificCharacterSet")
+    try:
+        return list(convert_encodings(list(names) or ["ISO_IR 6"]))
+    except FOREIGN_ERRORS:
+        return ["iso8859"]
+
+
+def texts(ds: Dataset, keyword: str, *, parent: Dataset | None = None) -> tuple[str, ...]:
+    """All values of an attribute as text, without padding; empty when absent or unreadable.
+
+    Args:
+        ds: The data set or sequence item.
+        keyword: A DICOM keyword; sequences have no text.
+        parent: For an item: the data set whose Specific Character Set holds for it.
+    """
+    element = _element(ds, keyword)
+    if element is None:
+        return ()
+    if not isinstance(element, RawDataElement):
+        value = element.value
+        if value is None or isinstance(value, ItemSequence | bytes):
+            return ()
+        values = list(value) if isinstance(value, MultiValue | list) else [value]
+        return _trimmed(str(one) for one in values)
+    vr = _vr_of(element)
+    data = element.value or b""
+    if vr in _NUMBER_FORMATS:
+        size = struct.calcsize(_NUMBER_FORMATS[vr])
+        count = len(data) // size
+        order = "<" if element.is_little_endian else ">"
+        found = struct.unpack(f"{order}{count}{_NUMBER_FORMATS[vr]}", data[: count * size])
+        return tuple(f"{one}" for one in found)
+    if vr not in _TEXT_VRS:
+        return ()
+    if vr in _CHARSET_VRS:
+        try:
+            joined = decode_bytes(data, _encodings(parent or ds), {0x5C, 0x5E, 0x3D})
+        except FOREIGN_ERRORS:
+            joined = data.decode("latin-1")
+    else:
+        joined = data.decode("latin-1")
+    return _trimmed([joined] if vr in _SINGLE_VRS else joined.split("\\"))
+
+
+def _trimmed(values: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(value.strip(" \0\r\n\t") for value in values)
+    return found if any(found) else ()
+
+
+def text(ds: Dataset, keyword: str, *, parent: Dataset | None = None) -> str:
+    """The first value as text; empty when absent."""
+    found = texts(ds, keyword, parent=parent)
+    return found[0] if found else ""
+
+
+def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
+    """All values as numbers; empty when absent or when any of them is not a number."""
+    try:
+        return tuple(float(value) for value in texts(ds, keyword))
+    except ValueError:
+        return ()
+
+
+def number(ds: Dataset, keyword: str) -> float | None:
+    """The first value as a number; None when absent or not a number."""
+    found = numbers(ds, keyword)
+    return found[0] if found else None
+
+
+def has_value(ds: Dataset, keyword: str) -> bool:
+    """Whether the attribute is there and not empty."""
+    element = _element(ds, keyword)
+    if element is None:
+        return False
+    if isinstance(element, RawDataElement):
+        return bool((element.value or b"").strip(b" \0"))
+    return not element.is_empty
+
+
+def items(ds: Dataset, keyword: str) -> tuple[Dataset, ...]:
+    """The items of a sequence; empty when absent or when its bytes are no sequence."""
+    if _tag(keyword) not in ds:
+        return ()
+    try:
+        value = ds[_tag(keyword)].value
+    except FOREIGN_ERRORS:
+        return ()
+    return tuple(value) if isinstance(value, ItemSequence) else ()
+
+
+def carried(ds: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
+    """A copy of an element for an Explicit VR Little Endian data set, its text byte for byte.
+
+    Sequences are copied item by item; binary values are turned to little endian. The copy stays
+    raw, so that pydicom writes the bytes it was given instead of decoding and encoding them.
+    """
+    element = cast("DataElement | RawDataElement", ds.get_item(tag))
+    vr = _vr_of(element) if isinstance(element, RawDataElement) else str(element.VR)
+    if vr == "SQ":
+        copies = [_carried_item(item) for item in cast("ItemSequence", ds[tag].value or [])]
+        return DataElement(tag, "SQ", ItemSequence(copies))
+    if not isinstance(element, RawDataElement):
+        return DataElement(tag, vr, element.value)
+    data = element.value or b""
+    if not element.is_little_endian and vr not in _TEXT_VRS:
+        data = _swapped(data, vr)
+    if len(data) % 2:
+        data += b"\0" if vr in {"UI", "OB", "UN"} else b" "
+    if " or " in vr:  # the ambiguity does not matter for the bytes; unsigned is the usual reading
+        vr = "US"
+    return element._replace(
+        VR=vr, value=data, length=len(data), is_implicit_VR=False, is_little_endian=True
+    )
+
+
+def _carried_item(item: Dataset) -> Dataset:
+    copy = Dataset()
+    for tag in item.keys():  # noqa: SIM118  (iterating a Dataset converts its raw elements)
+        if tag.element != 0 and not tag.is_private:
+            copy[tag] = carried(item, tag)
+    return copy
+
+
+def _swapped(data: bytes, vr: str) -> bytes:
+    size = struct.calcsize(_NUMBER_FORMATS[vr]) if vr in _NUMBER_FORMATS else _WORD_BYTES.get(vr, 1)
+    if size == 1:
+        return data
+    return b"".join(data[at : at + size][::-1] for at in range(0, len(data), size))

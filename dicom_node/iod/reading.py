@@ -1,0 +1,172 @@
+"""A stored object to a `Header` for the rules, and to a `Source` that views are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from dicom_node import MANUFACTURER, PRODUCT
+from dicom_node.domain.errors import ImageError, InputError
+from dicom_node.domain.header import ROUTING_KEYWORDS, Header
+from dicom_node.iod.decoding import stored_values
+from dicom_node.iod.elements import FOREIGN_ERRORS, items, text, texts
+from dicom_node.iod.grey import GreyScale, read_grey
+from dicom_node.iod.intensity import intensity_scale, with_windows
+from dicom_node.iod.lossy import LossyHistory, lossy_history
+from dicom_node.iod.orientation import hanging
+from dicom_node.iod.spacing import detector_spacing_mm
+from synthesis.errors import SynthesisError
+from synthesis.types import Radiograph, View
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+__all__ = ["Source", "read_header", "read_source", "source_view"]
+
+_NOT_ATTRIBUTES: Final = ("AnatomicRegionMeaning", "TransferSyntaxUID", "CallingAETitle")
+
+FRONTAL_DEG: Final = {"PA": 0.0, "AP": 180.0}
+"""Positioner Primary Angle of the two views that are taken as sources."""
+
+_FRONTAL_CODES: Final = {
+    ("272479007", "SCT"): "PA",
+    ("R-10214", "SRT"): "PA",
+    ("R-10214", "SNM3"): "PA",
+    ("399348003", "SCT"): "AP",
+    ("R-10206", "SRT"): "AP",
+    ("R-10206", "SNM3"): "AP",
+}
+"""Codes of CID 4010 for these two, in the coding schemes the Standard has used for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Source:
+    """A radiograph that views are made from.
+
+    Attributes:
+        dataset: As received, without Pixel Data; not to be changed.
+        radiograph: As hung (patient's left on the right of the screen, head up), in attenuation.
+        grey: The way from attenuation to the stored values of a derived image.
+        lossy: What lossy compression it went through.
+    """
+
+    dataset: FileDataset
+    radiograph: Radiograph
+    grey: GreyScale
+    lossy: LossyHistory
+
+
+def _read(data: bytes | Path, *, pixels: bool) -> FileDataset:
+    try:
+        file = BytesIO(data) if isinstance(data, bytes) else data
+        ds = dcmread(file, stop_before_pixels=not pixels)
+        known = text(ds, "SOPClassUID") and text(ds, "SOPInstanceUID")
+    except InvalidDicomError:
+        raise InputError("not a DICOM file: the DICM prefix or the file meta is missing") from None
+    except FOREIGN_ERRORS as error:
+        raise InputError(f"the data set cannot be parsed ({type(error).__name__})") from None
+    if not known:
+        raise InputError("the data set names no SOP Class and Instance UID: it is not an object")
+    return ds
+
+
+def read_header(data: bytes | Path, *, calling_ae_title: str = "") -> Header:
+    """The routing attributes of a DICOM file; Pixel Data is not read.
+
+    Values come as they are, also those that break their VR. View Position, when empty, is taken
+    from a View Code Sequence that says PA or AP, as many DX units fill in only that.
+
+    Args:
+        data: The whole file (as `event.encoded_dataset()` writes it), or where it lies.
+        calling_ae_title: Of the association it came by.
+
+    Raises:
+        InputError: It is not DICOM.
+    """
+    ds = _read(data, pixels=False)
+    values = {
+        keyword: texts(ds, keyword)
+        for keyword in ROUTING_KEYWORDS
+        if keyword not in _NOT_ATTRIBUTES
+    }
+    if not values["ViewPosition"]:
+        values["ViewPosition"] = _coded_view(ds)
+    regions = items(ds, "AnatomicRegionSequence")
+    if regions:
+        values["AnatomicRegionMeaning"] = texts(regions[0], "CodeMeaning", parent=ds)
+    values["TransferSyntaxUID"] = texts(ds.file_meta, "TransferSyntaxUID")
+    values["CallingAETitle"] = (calling_ae_title.strip(),)
+    found = {keyword: value for keyword, value in values.items() if value}
+    return Header(found, manufactured_here=_manufactured_here(ds))
+
+
+def _coded_view(ds: FileDataset) -> tuple[str, ...]:
+    for item in items(ds, "ViewCodeSequence"):
+        code = (text(item, "CodeValue"), text(item, "CodingSchemeDesignator"))
+        if code in _FRONTAL_CODES:
+            return (_FRONTAL_CODES[code],)
+    return ()
+
+
+def _manufactured_here(ds: FileDataset) -> bool:
+    devices = (ds, *items(ds, "ContributingEquipmentSequence"))
+    return any(
+        text(device, "Manufacturer", parent=ds) == MANUFACTURER
+        and text(device, "ManufacturerModelName", parent=ds) == PRODUCT
+        for device in devices
+    )
+
+
+def source_view(header: Header) -> View:
+    """The view a radiograph was taken from; its distances are those of the training geometry.
+
+    Raises:
+        ImageError: It is neither PA nor AP.
+    """
+    position = header.first("ViewPosition").upper()
+    if position not in FRONTAL_DEG:
+        raise ImageError("View Position is neither PA nor AP: views are made from these two")
+    return View(primary_deg=FRONTAL_DEG[position])
+
+
+def read_source(data: bytes) -> Source:
+    """Decode a radiograph and bring it to attenuation and to the hanging convention.
+
+    Args:
+        data: The whole file.
+
+    Raises:
+        InputError: It is not DICOM.
+        ImageError: It is not one grey PA or AP image, cannot be decoded, or shows nothing.
+    """
+    view = source_view(read_header(data))
+    ds = _read(data, pixels=True)
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
+        if not text(ds, keyword):
+            raise ImageError(f"{keyword} is absent: derived images would belong nowhere")
+    turn = hanging(texts(ds, "PatientOrientation"))
+    stored = stored_values(ds)
+    lossy = lossy_history(ds, pixels=stored.size)
+    grey = read_grey(ds, stored)
+    intensity = intensity_scale(grey)
+    # Padding lies outside the exposed field; for the model that is air.
+    pixels = np.where(grey.valid, grey.attenuation, np.float32(intensity.low))
+    try:
+        radiograph = Radiograph(
+            pixels=turn.apply(pixels).astype(np.float32),
+            spacing_mm=turn.spacing(detector_spacing_mm(ds, view)),
+            view=view,
+            intensity=intensity,
+        )
+    except SynthesisError as error:
+        raise ImageError(f"{error}") from error
+    del ds.PixelData
+    return Source(
+        dataset=ds, radiograph=radiograph, grey=with_windows(grey, intensity), lossy=lossy
+    )
