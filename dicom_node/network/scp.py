@@ -1,0 +1,230 @@
+"""The node's ear: C-ECHO and C-STORE for known peers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final, cast
+
+import structlog
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.dsutils import create_file_meta, encode_file_meta
+
+from dicom_node.domain.errors import (
+    ConfigurationError,
+    InputError,
+    NodeError,
+    UnsupportedError,
+    describe,
+)
+from dicom_node.network.associations import Timeouts, application_entity, socket_guards
+from dicom_node.network.contexts import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    STORAGE_CLASSES,
+    accepted_contexts,
+)
+from dicom_node.network.peers import PeerList
+from dicom_node.ports import ReceivedObject
+
+if TYPE_CHECKING:
+    import socket
+
+    from pynetdicom.dimse_primitives import C_STORE
+    from pynetdicom.events import Event
+    from pynetdicom.pdu_primitives import A_ASSOCIATE
+    from pynetdicom.transport import ThreadedAssociationServer
+
+    from dicom_node.ports import Receiver
+
+__all__ = ["PROCESSING_FAILURE", "StorageScp"]
+
+SUCCESS: Final = 0x0000
+
+PROCESSING_FAILURE: Final = 0x0110
+"""Answer to a C-STORE that failed for a reason of our own (PS3.7 C.5.14): the object may be fine,
+so the sender may try again."""
+
+_BACKLOG: Final = 128
+"""Connections the system holds for us until they are accepted."""
+
+_REJECTED_PERMANENT, _SERVICE_USER, _CALLING_AE_UNKNOWN = 0x01, 0x01, 0x03  # PS3.8 Table 9-21
+
+_log = structlog.get_logger(__name__)
+
+
+class StorageScp:
+    """Listens, lets known peers in, and hands what they send to the receiver, bytes untouched.
+
+    A C-STORE is answered with success only after the receiver returned, that is, when the object
+    is durable.
+    """
+
+    def __init__(
+        self,
+        *,
+        ae_title: str,
+        host: str,
+        port: int,
+        peers: PeerList,
+        receiver: Receiver,
+        max_associations: int = 64,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        """Take the parts; nothing listens before `start`.
+
+        Args:
+            ae_title: Ours; calls to any other are rejected.
+            host: Address to bind; empty for every one.
+            port: 0 for any free one.
+            peers: Who may call.
+            receiver: Where objects go. Called from many threads at once.
+            max_associations: Beyond it, callers are rejected for now.
+            timeouts: Left out, the defaults.
+        """
+        self._host = host
+        self._wanted_port = port
+        self._ae_title = ae_title
+        self._peers = peers
+        self._receiver = receiver
+        self._timeouts = timeouts or Timeouts()
+        self._ae = application_entity(ae_title, self._timeouts)
+        self._ae.require_called_aet = True
+        self._ae.maximum_associations = max_associations
+        self._server: ThreadedAssociationServer | None = None
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Bind and listen, in threads of its own.
+
+        Raises:
+            ConfigurationError: The address cannot be bound.
+        """
+        with self._lock:
+            if self._server is not None:
+                return
+            try:
+                server = self._ae.start_server(
+                    (self._host, self._wanted_port),
+                    block=False,
+                    contexts=accepted_contexts(),
+                    evt_handlers=[
+                        (evt.EVT_REQUESTED, self._on_requested),
+                        (evt.EVT_REJECTED, self._on_rejected),
+                        (evt.EVT_C_ECHO, self._on_echo),
+                        (evt.EVT_C_STORE, self._on_store),
+                        *socket_guards(self._timeouts),
+                    ],
+                )
+            except OSError as error:
+                raise ConfigurationError(
+                    f"node.port: cannot listen on {self._host or '*'}:{self._wanted_port}: "
+                    f"{error.strerror or error}; choose a free port (0 picks one)"
+                ) from error
+            # pynetdicom's backlog of 5 makes a burst of callers wait a second for TCP's retry.
+            self._server = cast("ThreadedAssociationServer", server)
+            cast("socket.socket", self._server.socket).listen(_BACKLOG)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; the configured one while it does not."""
+        server = self._server
+        return self._wanted_port if server is None else int(server.server_address[1])
+
+    @property
+    def associations(self) -> int:
+        """How many callers are connected."""
+        server = self._server
+        return 0 if server is None else len(server.active_associations)
+
+    def stop(self, *, grace_s: float = 0.0) -> None:
+        """Stop listening, give open associations so long to end, abort the rest. Idempotent."""
+        with self._lock:
+            server, self._server = self._server, None
+        if server is None:
+            return
+        server.shutdown()
+        deadline = time.monotonic() + grace_s
+        while server.active_associations and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for association in server.active_associations:
+            _log.warning(
+                "An association that was still open is aborted",
+                calling_ae_title=association.requestor.ae_title,
+            )
+            association.abort()
+
+    def _on_requested(self, event: Event) -> None:
+        requestor = event.assoc.requestor
+        request = cast("A_ASSOCIATE", requestor.primitive)
+        if self._peers.find(request.calling_ae_title, requestor.address) is None:
+            _log.warning(
+                "A caller that is no configured peer is rejected",
+                calling_ae_title=request.calling_ae_title,
+                address=requestor.address,
+            )
+            event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, _CALLING_AE_UNKNOWN)
+            # Wait until the answer is out: pynetdicom closes the socket when this handler returns.
+            event.assoc.kill()
+
+    def _on_rejected(self, event: Event) -> None:
+        # Only rejections by pynetdicom itself come here: wrong called AE title, too many callers.
+        requestor = event.assoc.requestor
+        request = cast("A_ASSOCIATE", requestor.primitive)
+        answer = cast("A_ASSOCIATE", event.assoc.acceptor.primitive)
+        _log.warning(
+            "An association is rejected",
+            calling_ae_title=request.calling_ae_title,
+            called_ae_title=request.called_ae_title,
+            address=requestor.address,
+            reason=answer.reason_str,
+        )
+
+    def _on_echo(self, event: Event) -> int:
+        _log.debug("C-ECHO answered", calling_ae_title=event.assoc.requestor.ae_title)
+        return SUCCESS
+
+    def _on_store(self, event: Event) -> int:
+        calling = event.assoc.requestor.ae_title
+        try:
+            self._receiver.receive(_received(event, calling))
+        except NodeError as error:
+            _log.warning(
+                "A received object is refused",
+                calling_ae_title=calling,
+                error=type(error).__name__,
+                reason=str(error),
+            )
+            return PROCESSING_FAILURE if error.dimse_status is None else error.dimse_status
+        except Exception as error:  # noqa: BLE001  # DIMSE boundary: the peer must get an answer
+            _log.error(
+                "A received object was not stored", calling_ae_title=calling, reason=describe(error)
+            )
+            return PROCESSING_FAILURE
+        return SUCCESS
+
+
+def _received(event: Event, calling_ae_title: str) -> ReceivedObject:
+    request, context = cast("C_STORE", event.request), event.context
+    if request.AffectedSOPInstanceUID is None:
+        raise InputError("the request names no SOP instance")
+    if request.AffectedSOPClassUID not in STORAGE_CLASSES:
+        raise UnsupportedError("the request names a SOP class this node does not store")
+    if request.AffectedSOPClassUID != context.abstract_syntax:
+        raise InputError("the request's SOP class is not that of its presentation context")
+    meta = create_file_meta(
+        sop_class_uid=UID(request.AffectedSOPClassUID),
+        sop_instance_uid=UID(request.AffectedSOPInstanceUID),
+        transfer_syntax=UID(context.transfer_syntax),
+        implementation_uid=UID(IMPLEMENTATION_CLASS_UID),
+        implementation_version=IMPLEMENTATION_VERSION_NAME,
+    )
+    dataset = event.encoded_dataset(include_meta=False)
+    return ReceivedObject(
+        data=b"".join((b"\0" * 128, b"DICM", encode_file_meta(meta), dataset)),
+        sop_class_uid=str(request.AffectedSOPClassUID),
+        sop_instance_uid=str(request.AffectedSOPInstanceUID),
+        transfer_syntax_uid=str(context.transfer_syntax),
+        calling_ae_title=calling_ae_title,
+    )
