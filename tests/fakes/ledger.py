@@ -1,0 +1,434 @@
+"""A ledger in memory, written from the contract in ``ports`` and not from the tables."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from dicom_node.domain import deliveries as delivery_domain
+from dicom_node.domain import jobs as job_domain
+from dicom_node.domain.deliveries import Delivery, DeliveryEvent, DeliveryState, Outcome
+from dicom_node.domain.errors import IntegrityError, LeaseLostError
+from dicom_node.domain.jobs import Job, JobEvent, JobState
+from dicom_node.ports import DecidedAs, DecisionRow, DeliveryRow, ImageRow, JobRow, Receipt
+from dicom_node.store.images import CONFLICT_REASON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dicom_node.domain.identifiers import JobKey
+    from dicom_node.ports import NewImage, NewJob, Product
+
+CLOSED_JOB = {JobState.DONE, JobState.CANCELLED}
+CLOSED_DELIVERY = {DeliveryState.CLOSED, DeliveryState.COMMITTED, DeliveryState.CANCELLED}
+
+
+@dataclass
+class _Image:
+    row: ImageRow
+    decided_at: float | None = None
+    conflicting: bool = False
+
+
+@dataclass
+class _Delivery:
+    value: Delivery
+    uids: list[str]
+    updated_at: float
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
+@dataclass
+class _Job:
+    value: Job
+    image_id: int
+    events: list[tuple[float, str, str]]
+    products: list[Product] = field(default_factory=list)
+    deliveries: list[_Delivery] = field(default_factory=list)
+
+
+def _locked(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def run(self: MemoryLedger, *args: Any, **kwargs: Any) -> Any:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return run
+
+
+class MemoryLedger:
+    """A `ports.Ledger`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._images: list[_Image] = []
+        self._jobs: list[_Job] = []
+        self._deliveries: list[_Delivery] = []
+        self._gone: set[str] = set()
+
+    @_locked
+    def record_image(self, image: NewImage, now: float) -> Receipt:
+        same_uid = [
+            i for i in self._images if i.row.image.sop_instance_uid == image.sop_instance_uid
+        ]
+        believed = next((i for i in same_uid if not i.conflicting), None)
+        row = ImageRow(id=len(self._images) + 1, image=image, received_at=now, decision=None)
+        if believed is None:
+            self._images.append(_Image(row))
+            return Receipt.NEW
+        if believed.row.image.digest == image.digest:
+            return Receipt.DUPLICATE
+        if not any(i.row.image.digest == image.digest for i in same_uid):
+            decision = DecisionRow(
+                decided_as=DecidedAs.QUARANTINE,
+                route="",
+                route_digest="",
+                reason=CONFLICT_REASON,
+                terms=(),
+            )
+            self._images.append(_Image(replace(row, decision=decision), now, conflicting=True))
+        return Receipt.CONFLICT
+
+    @_locked
+    def unplanned(self, limit: int) -> tuple[ImageRow, ...]:
+        return tuple(i.row for i in self._images if i.row.decision is None)[:limit]
+
+    @_locked
+    def record_decision(
+        self, image_id: int, decision: DecisionRow, jobs: Sequence[NewJob], now: float
+    ) -> None:
+        if jobs and decision.decided_as is not DecidedAs.ACCEPT:
+            raise IntegrityError("only an accepted image has jobs")
+        image = next((i for i in self._images if i.row.id == image_id), None)
+        if image is None or image.row.decision is not None:
+            raise IntegrityError("no such image without a decision")
+        image.row, image.decided_at = replace(image.row, decision=decision), now
+        for new in jobs:
+            if any(job.value.key == new.key for job in self._jobs):
+                continue
+            value = Job(
+                key=new.key,
+                state=JobState.QUEUED,
+                order=new.order,
+                source_digest=image.row.image.digest,
+                source_sop_class_uid=image.row.image.sop_class_uid,
+                source_sop_instance_uid=image.row.image.sop_instance_uid,
+                calling_ae_title=image.row.image.calling_ae_title,
+                attempts=0,
+                not_before=now,
+                lease_until=None,
+                last_error="",
+                created_at=now,
+                updated_at=now,
+            )
+            self._jobs.append(_Job(value, image_id, [(now, "queued", "")]))
+
+    @_locked
+    def lease_job(self, now: float, lease_s: float) -> Job | None:
+        due = [
+            j for j in self._jobs if j.value.state is JobState.QUEUED and j.value.not_before <= now
+        ]
+        if not due:
+            return None
+        job = max(due, key=lambda j: j.value.order.priority)
+        attempts = job.value.attempts + 1
+        self._change_job(
+            job,
+            JobEvent.LEASED,
+            now,
+            f"attempt {attempts}",
+            attempts=attempts,
+            lease_until=now + lease_s,
+        )
+        return job.value
+
+    @_locked
+    def finish_job(self, job: Job, products: Sequence[Product], now: float) -> None:
+        held = self._held_job(job)
+        variants = {(t.form, t.banner) for t in job.order.targets}
+        wanted = {(*v, i) for v in variants for i in range(len(job.order.views))}
+        made = [(p.instance.form, p.instance.banner, p.instance.index) for p in products]
+        if len(made) != len(wanted) or set(made) != wanted:
+            raise IntegrityError("not what was ordered")
+        taken = {p.instance.sop_instance_uid for j in self._jobs for p in j.products}
+        uids = [p.instance.sop_instance_uid for p in products]
+        if taken.intersection(uids) or len(set(uids)) != len(uids):
+            raise IntegrityError("a SOP Instance UID is taken")
+        targets = [(t.destination, t.form) for t in job.order.targets]
+        if len(set(targets)) != len(targets):
+            raise IntegrityError("a target stands there twice")
+        self._change_job(held, JobEvent.FINISHED, now, "", last_error="")
+        held.products = list(products)
+        for target in job.order.targets:
+            instances = [
+                p.instance
+                for p in sorted(products, key=lambda p: p.instance.index)
+                if (p.instance.form, p.instance.banner) == (target.form, target.banner)
+            ]
+            delivery = _Delivery(
+                Delivery(
+                    id=len(self._deliveries) + 1,
+                    job_key=job.key,
+                    destination=target.destination,
+                    form=target.form,
+                    banner=target.banner,
+                    state=DeliveryState.PENDING,
+                    attempts=0,
+                    failures=0,
+                    not_before=now,
+                    lease_until=None,
+                    last_error="",
+                    outstanding=tuple(instances),
+                ),
+                [i.sop_instance_uid for i in instances],
+                now,
+            )
+            self._deliveries.append(delivery)
+            held.deliveries.append(delivery)
+            held.events.append((now, f"{target.destination}: queued", ""))
+
+    @_locked
+    def fail_job(
+        self, job: Job, error: str, *, retry_at: float | None, now: float, counts: bool = True
+    ) -> None:
+        held = self._held_job(job)
+        self._change_job(
+            held,
+            JobEvent.GAVE_UP if retry_at is None else JobEvent.FAILED,
+            now,
+            error,
+            last_error=error,
+            failures=held.value.failures + counts,
+            not_before=held.value.not_before if retry_at is None else retry_at,
+        )
+
+    @_locked
+    def lease_delivery(self, destination: str, now: float, lease_s: float) -> Delivery | None:
+        for delivery in self._deliveries:
+            value = delivery.value
+            if (value.destination, value.state) != (destination, DeliveryState.PENDING):
+                continue
+            if value.not_before > now:
+                continue
+            attempts = value.attempts + 1
+            self._change_delivery(
+                delivery,
+                DeliveryEvent.LEASED,
+                now,
+                f"attempt {attempts}",
+                attempts=attempts,
+                lease_until=now + lease_s,
+            )
+            return delivery.value
+        return None
+
+    @_locked
+    def record_outcome(
+        self,
+        delivery: Delivery,
+        sop_instance_uid: str,
+        outcome: Outcome,
+        status: int,
+        now: float,
+        lease_s: float,
+    ) -> None:
+        held = self._held_delivery(delivery)
+        if sop_instance_uid not in held.uids:
+            raise IntegrityError("not an instance of this delivery")
+        if held.outcomes.get(sop_instance_uid) is not Outcome.STORED:
+            held.outcomes[sop_instance_uid] = outcome
+        held.updated_at = now
+        held.value = replace(
+            held.value,
+            lease_until=now + lease_s,
+            outstanding=tuple(
+                i
+                for i in held.value.outstanding
+                if held.outcomes.get(i.sop_instance_uid) is not Outcome.STORED
+            ),
+        )
+
+    @_locked
+    def finish_delivery(self, delivery: Delivery, *, commitment: bool, now: float) -> None:
+        held = self._held_delivery(delivery)
+        if held.value.outstanding:
+            raise IntegrityError("some instances are not stored")
+        event = DeliveryEvent.ALL_STORED if commitment else DeliveryEvent.ALL_STORED_NO_COMMITMENT
+        self._change_delivery(held, event, now, "", last_error="")
+
+    @_locked
+    def fail_delivery(
+        self,
+        delivery: Delivery,
+        error: str,
+        *,
+        retry_at: float | None,
+        now: float,
+        counts: bool = True,
+    ) -> None:
+        held = self._held_delivery(delivery)
+        self._change_delivery(
+            held,
+            DeliveryEvent.GAVE_UP if retry_at is None else DeliveryEvent.FAILED,
+            now,
+            error,
+            last_error=error,
+            failures=held.value.failures + counts,
+            not_before=held.value.not_before if retry_at is None else retry_at,
+        )
+
+    @_locked
+    def release(self, key: JobKey, now: float) -> int:
+        fresh = {"not_before": now, "failures": 0, "lost_leases": 0}
+        released = 0
+        for job in self._jobs:
+            if job.value.key != key:
+                continue
+            if job.value.state is JobState.QUARANTINED:
+                self._change_job(job, JobEvent.RELEASED, now, "", **fresh)
+                released += 1
+            for delivery in job.deliveries:
+                if delivery.value.state is DeliveryState.QUARANTINED:
+                    self._change_delivery(delivery, DeliveryEvent.RELEASED, now, "", **fresh)
+                    released += 1
+        return released
+
+    @_locked
+    def expire_leases(self, now: float) -> int:
+        return self._put_back(lambda until: until <= now, "the lease ran out", now)
+
+    @_locked
+    def requeue_leases(self, now: float) -> int:
+        return self._put_back(lambda until: True, "the node stopped", now)
+
+    @_locked
+    def next_due(self, now: float) -> float | None:
+        jobs = [j.value.not_before for j in self._jobs if j.value.state is JobState.QUEUED]
+        deliveries = [
+            d.value.not_before for d in self._deliveries if d.value.state is DeliveryState.PENDING
+        ]
+        return min(jobs + deliveries, default=None)
+
+    @_locked
+    def jobs(self, *, state: JobState | None = None, limit: int = 1000) -> tuple[JobRow, ...]:
+        chosen = [j for j in reversed(self._jobs) if state in (None, j.value.state)]
+        return tuple(self._row(j) for j in chosen[:limit])
+
+    @_locked
+    def job(self, key_prefix: str) -> JobRow | None:
+        found = [j for j in self._jobs if key_prefix and j.value.key.startswith(key_prefix)]
+        if len(found) != 1:
+            return None
+        return replace(self._row(found[0]), events=tuple(found[0].events))
+
+    @_locked
+    def images(self, *, limit: int = 1000) -> tuple[ImageRow, ...]:
+        return tuple(i.row for i in reversed(self._images))[:limit]
+
+    @_locked
+    def removable(self, before: float, limit: int) -> tuple[str, ...]:
+        claims: dict[str, bool] = {}
+        for image in self._images:
+            digest = image.row.image.digest
+            claims[digest] = claims.get(digest, True) and self._image_closed(image, before)
+        for job in self._jobs:
+            for product in job.products:
+                digest = product.instance.digest
+                claims[digest] = claims.get(digest, True) and self._job_closed(job, before)
+        closed = sorted(d for d, is_closed in claims.items() if is_closed and d not in self._gone)
+        return tuple(closed[:limit])
+
+    @_locked
+    def forget_files(self, digests: Sequence[str], before: float, now: float) -> tuple[str, ...]:
+        still = set(self.removable(before, 10**9))
+        forgotten = tuple(sorted(still.intersection(digests)))
+        self._gone.update(forgotten)
+        return forgotten
+
+    @_locked
+    def known_digests(self) -> frozenset[str]:
+        sources = {i.row.image.digest for i in self._images}
+        made = {p.instance.digest for j in self._jobs for p in j.products}
+        return frozenset(sources | made) - self._gone
+
+    def close(self) -> None:
+        pass
+
+    def _held_job(self, job: Job) -> _Job:
+        for held in self._jobs:
+            lease = (held.value.key, held.value.state, held.value.attempts)
+            if lease == (job.key, JobState.RUNNING, job.attempts):
+                return held
+        raise LeaseLostError("the lease is over")
+
+    def _held_delivery(self, delivery: Delivery) -> _Delivery:
+        for held in self._deliveries:
+            lease = (held.value.id, held.value.state, held.value.attempts)
+            if lease == (delivery.id, DeliveryState.SENDING, delivery.attempts):
+                return held
+        raise LeaseLostError("the lease is over")
+
+    def _change_job(
+        self, job: _Job, event: JobEvent, now: float, detail: str, **values: Any
+    ) -> None:
+        state = job_domain.advance(job.value.state, event)
+        values = {"lease_until": None, "updated_at": now} | values
+        job.value = replace(job.value, state=state, **values)
+        job.events.append((now, event.value, detail))
+
+    def _change_delivery(
+        self, delivery: _Delivery, event: DeliveryEvent, now: float, detail: str, **values: Any
+    ) -> None:
+        state = delivery_domain.advance(delivery.value.state, event)
+        delivery.value = replace(delivery.value, state=state, **({"lease_until": None} | values))
+        delivery.updated_at = now
+        job = next(j for j in self._jobs if j.value.key == delivery.value.job_key)
+        job.events.append((now, f"{delivery.value.destination}: {event.value}", detail))
+
+    def _put_back(self, is_over: Callable[[float], bool], detail: str, now: float) -> int:
+        count = 0
+        for job in self._jobs:
+            until = job.value.lease_until
+            if until is not None and is_over(until):
+                lost = job.value.lost_leases + 1
+                self._change_job(job, JobEvent.LEASE_EXPIRED, now, detail, lost_leases=lost)
+                count += 1
+        for delivery in self._deliveries:
+            until = delivery.value.lease_until
+            if until is not None and is_over(until):
+                lost = delivery.value.lost_leases + 1
+                self._change_delivery(
+                    delivery, DeliveryEvent.LEASE_EXPIRED, now, detail, lost_leases=lost
+                )
+                count += 1
+        return count
+
+    def _row(self, job: _Job) -> JobRow:
+        rows = tuple(
+            DeliveryRow(
+                delivery=d.value,
+                instances=len(d.uids),
+                stored=len(d.uids) - len(d.value.outstanding),
+            )
+            for d in job.deliveries
+        )
+        return JobRow(job=job.value, deliveries=rows)
+
+    def _image_closed(self, image: _Image, before: float) -> bool:
+        decision = image.row.decision
+        if decision is None or decision.decided_as is DecidedAs.QUARANTINE:
+            return False
+        assert image.decided_at is not None
+        mine = [j for j in self._jobs if j.image_id == image.row.id]
+        return image.decided_at < before and all(self._job_closed(j, before) for j in mine)
+
+    def _job_closed(self, job: _Job, before: float) -> bool:
+        return (
+            job.value.state in CLOSED_JOB
+            and job.value.updated_at < before
+            and all(
+                d.value.state in CLOSED_DELIVERY and d.updated_at < before for d in job.deliveries
+            )
+        )
