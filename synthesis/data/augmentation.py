@@ -5,8 +5,8 @@ Every function takes its random generator; nothing here draws from a global one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -15,10 +15,25 @@ import torch.nn.functional as F
 from synthesis.data.volumes import AIR_HU, Volume
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxtyping import Float
     from torch import Tensor
 
-__all__ = ["Anatomy", "draw_anatomy", "extended", "tone_curve", "warped"]
+    from synthesis.types import View
+
+__all__ = [
+    "LEVEL_DEG",
+    "Anatomy",
+    "body_variation",
+    "draw_anatomy",
+    "extended",
+    "tone_curve",
+    "warped",
+]
+
+LEVEL_DEG: Final = 8.0
+"""Views tilted by less than this turn about the long axis alone, near enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +150,42 @@ def extended(volume: Volume, *, reach_mm: float) -> Volume:
         spacing_mm=volume.spacing_mm,
         name=volume.name,
     )
+
+
+def body_variation(
+    images: Float[Tensor, "views h w"], views: Sequence[View], rng: np.random.Generator
+) -> tuple[Float[Tensor, "views h w"], list[View]]:
+    """Another body from rendered views alone, the same body in each: cheap, so drawn every time.
+
+    Line integrals of nearly parallel rays allow exactly: exchanging left and right; growing the
+    whole body (path lengths grow with it); changing its density. Views that turn about the long
+    axis alone also allow to stretch it unevenly along that axis.
+
+    Args:
+        images: Line integrals, centred on the axis of rotation.
+        views: Of the images.
+        rng: Of the draws.
+    """
+    count, height, width = images.shape
+    if rng.random() < 0.5:
+        images = images.flip(-1)
+        views = [replace(view, primary_deg=-view.primary_deg) for view in views]
+    size = float(np.exp(rng.normal(0.0, 0.06)))
+    density = float(np.exp(rng.normal(0.0, 0.06)))
+    rows = (torch.arange(height) + 0.5) / height * 2 - 1
+    columns = (torch.arange(width) + 0.5) / width * 2 - 1
+    rows, columns = rows / size, columns / size
+    if all(abs(view.secondary_deg) < LEVEL_DEG for view in views):
+        phase, cycles = rng.uniform(0.0, 2 * np.pi, 2), rng.uniform(0.4, 1.2, 2)
+        reach = rng.normal(0.0, 0.03, 2)
+        for p, c, r in zip(phase, cycles, reach, strict=True):
+            rows = rows + float(r) * torch.sin(float(c) * np.pi * rows + float(p))
+    down, across = torch.meshgrid(rows, columns, indexing="ij")
+    grid = torch.stack([across, down], dim=-1)[None].expand(count, -1, -1, -1)
+    warped = F.grid_sample(
+        images[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=False
+    )
+    return warped[:, 0] * (size * density), list(views)
 
 
 def tone_curve(

@@ -18,7 +18,7 @@ import numpy as np
 
 from synthesis.data.augmentation import Anatomy, draw_anatomy, extended, warped
 from synthesis.data.rendering import Renderer
-from synthesis.data.volumes import Volume, attenuation, body_center_mm
+from synthesis.data.volumes import Volume, attenuation, body_center_mm, coarsened
 from synthesis.types import FIELD_MM, View
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Shard:
         views: In the order of the images.
         sources: Indices of the frontal views that may be a source.
         field_mm: Side of the detector.
+        size: Pixels on that side.
         path: Of the ``.npy``.
     """
 
@@ -45,6 +46,7 @@ class Shard:
     views: tuple[View, ...]
     sources: tuple[int, ...]
     field_mm: float
+    size: int
     path: Path
 
     def images(self) -> NDArray[np.float16]:
@@ -58,8 +60,8 @@ def shard_name(patient: str, variation: int) -> str:
 
 
 def list_shards(folder: Path) -> list[Shard]:
-    """Every finished shard of a cache, by name."""
-    return [_read(path) for path in sorted(Path(folder).glob("*.json"))]
+    """Every finished shard of a cache and of the folders in it, by name."""
+    return [_read(path) for path in sorted(Path(folder).rglob("*.json"))]
 
 
 def _read(path: Path) -> Shard:
@@ -70,6 +72,7 @@ def _read(path: Path) -> Shard:
         views=tuple(View(**view) for view in data["views"]),
         sources=tuple(data["sources"]),
         field_mm=data["field_mm"],
+        size=data["size"],
         path=path.with_suffix(".npy"),
     )
 
@@ -88,7 +91,9 @@ def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, see
     anatomy = draw_anatomy(rng, identity=variation == 0)
     standard = variation == 0 or rng.random() < 0.5
     views, sources = _draw_views(rng, from_tube=variation > 0 and rng.random() < 0.35)
-    patient = warped(volume, anatomy)
+    patient = warped(
+        coarsened(volume, FIELD_MM / View(primary_deg=0.0).magnification / size), anatomy
+    )
     center = list(body_center_mm(patient))
     if not standard:
         center[0] += float(rng.normal(0.0, 8.0))
@@ -112,6 +117,7 @@ def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, see
             views=tuple(views),
             sources=sources,
             field_mm=field_mm,
+            size=size,
             path=Path(folder) / f"{shard_name(volume.name, variation)}.npy",
         ),
         images,
@@ -150,6 +156,7 @@ def _write(folder: Path, shard: Shard, images: NDArray[np.float16], anatomy: Ana
         "views": [asdict(view) for view in shard.views],
         "sources": list(shard.sources),
         "field_mm": shard.field_mm,
+        "size": shard.size,
         "anatomy": asdict(anatomy),
     }
     partial = shard.path.with_suffix(f".json-{os.getpid()}")

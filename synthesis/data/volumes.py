@@ -22,6 +22,7 @@ __all__ = [
     "attenuation",
     "body_center_mm",
     "body_mask",
+    "coarsened",
     "load_volume",
 ]
 
@@ -142,6 +143,27 @@ def body_center_mm(volume: Volume) -> tuple[float, float, float]:
         center.append(float(middle * volume.spacing_mm[axis]))
     center.append((volume.hu.shape[2] - 1) / 2 * volume.spacing_mm[2])
     return center[0], center[1], center[2]
+
+
+def coarsened(volume: Volume, pitch_mm: float) -> Volume:
+    """The volume averaged over blocks, as coarse as it may be for pixels of a pitch.
+
+    Args:
+        volume: Any.
+        pitch_mm: Pixel pitch at the isocentre; voxels stay finer than it.
+    """
+    steps = [max(1, int(pitch_mm / s)) for s in volume.spacing_mm]
+    if steps == [1, 1, 1]:
+        return volume
+    blocks = [n // step for n, step in zip(volume.hu.shape, steps, strict=True)]
+    cut = volume.hu[tuple(slice(0, b * step) for b, step in zip(blocks, steps, strict=True))]
+    shape = [size for b, step in zip(blocks, steps, strict=True) for size in (b, step)]
+    x, y, z = (s * step for s, step in zip(volume.spacing_mm, steps, strict=True))
+    return Volume(
+        hu=cut.reshape(shape).mean(axis=(1, 3, 5), dtype=np.float32),
+        spacing_mm=(x, y, z),
+        name=volume.name,
+    )
 
 
 def attenuation(hu: NDArray[np.float32], *, bone: float = 1.0) -> NDArray[np.float32]:

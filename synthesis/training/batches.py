@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from synthesis.data.augmentation import tone_curve
+from synthesis.data.augmentation import LEVEL_DEG, body_variation, tone_curve
 from synthesis.data.cache import Shard, list_shards
 from synthesis.data.rendering import SCALE
 from synthesis.families.vcdit import guesses, pose_features
@@ -60,7 +60,11 @@ class Batches:
         return sum(map(len, shards.values()))
 
     def draw(self, stage: Stage, number: int) -> Batch:
-        """The batch of this number."""
+        """The batch of this number.
+
+        Raises:
+            RecipeError: A patient has no shard of the stage's resolution.
+        """
         recipe = self._recipe
         rng = np.random.default_rng([recipe.seed, stage.resolution, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -68,26 +72,30 @@ class Batches:
         groups, guess, pose = [], [], []
         chosen = []
         for _ in range(stage.sources):
-            shards = self._shards[patients[rng.integers(len(patients))]]
+            shards = [
+                shard
+                for shard in self._shards[patients[rng.integers(len(patients))]]
+                if shard.size >= stage.resolution
+            ]
+            if not shards:
+                raise RecipeError(f"{recipe.cache}: too few shards of {stage.resolution} px")
             shard = shards[rng.integers(len(shards))]
             source = int(rng.choice(shard.sources))
-            others = [i for i in range(len(shard.views)) if i != source]
-            targets = rng.choice(others, stage.targets, replace=False)
-            order = [source, *(int(t) for t in targets)]
+            order = [source, *_drawn_targets(shard, source, stage.targets, rng)]
             images = torch.from_numpy(
                 np.stack([shard.images()[i] for i in order]).astype(np.float32)
             )
+            images, views = body_variation(images, [shard.views[i] for i in order], rng)
             groups.append(_resized(images, stage.resolution))
-            chosen.append((shard, order))
+            chosen.append((views, shard.field_mm))
         stack = torch.stack(groups) * (2.0 / SCALE.high) - 1.0  # (s, 1 + k, h, w)
         stack = tone_curve(stack, generator, share=recipe.tone_share)
         noise = torch.rand(stage.sources, 1, 1, 1, generator=generator) * recipe.source_noise
         source_images = stack[:, :1] + noise * torch.randn(stack[:, :1].shape, generator=generator)
-        for index, (shard, order) in enumerate(chosen):
-            views = [shard.views[i] for i in order]
+        for index, (views, field_mm) in enumerate(chosen):
             repeated = source_images[index, None].expand(stage.targets, -1, -1, -1)
-            guess.append(guesses(repeated, views[0], views[1:], field_mm=shard.field_mm))
-            pose.append(pose_features(views[0], views[1:], field_mm=shard.field_mm))
+            guess.append(guesses(repeated, views[0], views[1:], field_mm=field_mm))
+            pose.append(pose_features(views[0], views[1:], field_mm=field_mm))
         return Batch(
             source=source_images,
             target=stack[:, 1:].flatten(0, 1)[:, None],
@@ -96,11 +104,19 @@ class Batches:
         )
 
 
+def _drawn_targets(
+    shard: Shard, source: int, count: int, rng: np.random.Generator
+) -> tuple[int, ...]:
+    """Targets of one source: mostly all about the long axis, else from the whole hemisphere."""
+    others = [i for i in range(len(shard.views)) if i != source]
+    level = [i for i in others if abs(shard.views[i].secondary_deg) < LEVEL_DEG]
+    pool = level if len(level) >= count and rng.random() < 0.6 else others
+    return tuple(int(i) for i in rng.choice(pool, count, replace=False))
+
+
 def _resized(images: Float[Tensor, "n h w"], size: int) -> Float[Tensor, "n size size"]:
     """Line integrals at a coarser pitch are means over the finer one."""
     have = images.shape[-1]
     if have == size:
         return images
-    if have < size:
-        raise RecipeError(f"the cache holds {have} px images, the stage asks for {size} px")
     return F.interpolate(images[:, None], size=(size, size), mode="area")[:, 0]

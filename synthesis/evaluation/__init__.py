@@ -1,0 +1,1 @@
+"""How good the views are: protocol, metrics, baselines, report."""

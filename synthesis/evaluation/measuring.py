@@ -1,0 +1,210 @@
+"""Runs a network over true views and scores it and its baselines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from synthesis.diffusion import view_noise
+from synthesis.evaluation import metrics
+from synthesis.evaluation.protocol import FRONTAL
+from synthesis.families import vcdit
+from synthesis.types import FIELD_MM, View
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from synthesis.evaluation.baselines import MeanViews
+    from synthesis.evaluation.protocol import Truth
+    from synthesis.model import ViewTransformer
+
+__all__ = ["METRICS", "SHEET_DEG", "Measured", "Scores", "measure", "scores"]
+
+METRICS: Final = (
+    "psnr_db",
+    "ssim",
+    "mae",
+    "spectral_ratio",
+    "psnr_minmax_db",
+    "ssim_minmax",
+    "seam_score",
+    "seam_score_tokens",
+)
+"""What is measured of every view."""
+
+SHEET_DEG: Final = (0.0, 30.0, 60.0, 90.0)
+"""Azimuths of the contact sheet."""
+
+Scores = Mapping[str, "NDArray[np.float64]"]
+"""Metric -> (samples, views)."""
+
+_BATCH: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """One patient's figures.
+
+    Attributes:
+        name: Of the volume.
+        views: In order.
+        model: Scores of the model.
+        baselines: Scores of ``copy_source``, ``mean_view`` and ``regression``; None where there
+            is no such baseline for the views.
+        seconds_per_view: Wall time of one sample of one view.
+        shown: (truth, synthesis) by azimuth, for the contact sheet, on the model's scale.
+    """
+
+    name: str
+    views: tuple[View, ...]
+    model: Scores
+    baselines: Mapping[str, Scores | None]
+    seconds_per_view: float
+    shown: Mapping[float, tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+
+def scores(
+    images: Float[Tensor, "views h w"],
+    truth: Float[Tensor, "views h w"],
+    *,
+    cell: int,
+    token: int,
+) -> dict[str, NDArray[np.float64]]:
+    """Every metric of every view; images on the model's scale.
+
+    ``psnr_db``, ``ssim`` and ``mae`` are on the fixed scale with its whole range as 1.
+
+    Args:
+        images: What was made.
+        truth: What should have come out.
+        cell: Side of the model's cells in pixels.
+        token: Side of its tokens in pixels.
+    """
+    unit, unit_truth = (images + 1) / 2, (truth + 1) / 2
+    stretched, stretched_truth = metrics.minmax(images), metrics.minmax(truth)
+    values = {
+        "psnr_db": metrics.psnr_db(unit, unit_truth, data_range=1.0),
+        "ssim": metrics.ssim(unit, unit_truth, data_range=1.0),
+        "mae": metrics.mae(unit, unit_truth),
+        "spectral_ratio": metrics.spectral_ratio(images, truth),
+        "psnr_minmax_db": metrics.psnr_db(stretched, stretched_truth, data_range=1.0),
+        "ssim_minmax": metrics.ssim(stretched, stretched_truth, data_range=1.0),
+        "seam_score": metrics.seam_score(images, cell),
+        "seam_score_tokens": metrics.seam_score(images, token),
+    }
+    return {name: value.cpu().numpy() for name, value in values.items()}
+
+
+def measure(
+    network: ViewTransformer,
+    truth: Truth,
+    *,
+    steps: int,
+    samples: int,
+    seed: int,
+    means: MeanViews | None,
+    advance: Callable[[int], None] = lambda views: None,
+) -> Measured:
+    """Synthesize every view of a patient, several times, and score it beside the baselines.
+
+    Args:
+        network: In evaluation mode, at the truth's resolution.
+        truth: The patient.
+        steps: Network evaluations a view.
+        samples: Independent samples a view.
+        seed: Of the noise.
+        means: Mean training views, where there are any.
+        advance: Told how many more views were made.
+    """
+    config = network.config
+    patches = {"cell": config.cell, "token": config.cell * config.stride}
+    drawn, regressed = [], []
+    seconds = 0.0
+    for sample in range(samples):
+        began = time.monotonic()
+        made = _synthesized(network, truth, truth.views, steps, sample, seed, advance)
+        seconds += time.monotonic() - began
+        drawn.append(scores(made, truth.images, **patches))
+        regression = _synthesized(network, truth, truth.views, 1, sample, seed, advance)
+        regressed.append(scores(regression, truth.images, **patches))
+        if sample == 0:
+            shown = _shown(network, truth, made, steps, seed)
+    copies = truth.source.expand_as(truth.images)
+    mean = None if means is None else _mean_images(means, truth)
+    return Measured(
+        name=truth.name,
+        views=truth.views,
+        model=_stacked(drawn),
+        baselines={
+            "copy_source": _stacked([scores(copies, truth.images, **patches)]),
+            "mean_view": None if mean is None else _stacked([scores(mean, truth.images, **patches)]),
+            "regression": _stacked(regressed),
+        },
+        seconds_per_view=seconds / samples / len(truth.views),
+        shown=shown,
+    )
+
+
+def _synthesized(
+    network: ViewTransformer,
+    truth: Truth,
+    views: Sequence[View],
+    steps: int,
+    sample: int,
+    seed: int,
+    advance: Callable[[int], None],
+) -> Float[Tensor, "views h w"]:
+    device = next(network.parameters()).device
+    size = network.config.resolution
+    made = []
+    for start in range(0, len(views), _BATCH):
+        part = views[start : start + _BATCH]
+        noise = torch.stack([view_noise(seed, sample, view, size) for view in part])
+        images = vcdit.synthesize(
+            network,
+            truth.source.to(device),
+            FRONTAL,
+            part,
+            noise.to(device),
+            field_mm=FIELD_MM,
+            steps=steps,
+        )
+        made.append(images[:, 0].cpu())
+        advance(len(part))
+    return torch.cat(made)
+
+
+def _shown(
+    network: ViewTransformer,
+    truth: Truth,
+    made: Float[Tensor, "views h w"],
+    steps: int,
+    seed: int,
+) -> dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    shown = {}
+    for angle in SHEET_DEG:
+        view = FRONTAL.rotated(angle)
+        if view == FRONTAL:
+            again = _synthesized(network, truth, [view], steps, 0, seed, lambda views: None)
+            shown[angle] = (truth.source[0].numpy(), again[0].numpy())
+        elif view in truth.views:
+            index = truth.views.index(view)
+            shown[angle] = (truth.images[index].numpy(), made[index].numpy())
+    return shown
+
+
+def _mean_images(means: MeanViews, truth: Truth) -> Float[Tensor, "views h w"] | None:
+    images = [means.at(view, truth.images.shape[-1]) for view in truth.views]
+    found = [image for image in images if image is not None]
+    return torch.stack(found) if len(found) == len(images) else None
+
+
+def _stacked(parts: Sequence[Mapping[str, NDArray[np.float64]]]) -> Scores:
+    return {name: np.stack([part[name] for part in parts]) for name in METRICS}
