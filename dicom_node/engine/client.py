@@ -1,0 +1,196 @@
+"""The engine port over a process of its own, so that a crash of it costs one attempt of one job."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from dicom_node.domain.errors import EngineError, EngineInputError, NodeError
+from dicom_node.domain.retry import RetryPolicy
+from dicom_node.engine import messages
+from dicom_node.engine.child import Child, ChildLostError
+from synthesis.errors import SynthesisError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from synthesis.types import ModelIdentity, SynthesisRequest, SynthesisResult
+
+__all__ = ["RESPAWN", "ChildEngine"]
+
+RESPAWN: Final = RetryPolicy(first_s=1.0, factor=2.0, max_s=30.0, attempts=sys.maxsize)
+"""Wait before the process is started again after it broke down so often in a row: a broken
+installation must not use up the attempts of every job in a moment."""
+
+Reply = TypeVar("Reply", messages.Loaded, messages.Done)
+
+_STOPPED: Final = "the engine was stopped with the node"
+
+_log = structlog.get_logger(__name__)
+
+
+class ChildEngine:
+    """An `Engine` in a child process, started when first needed, or before by `warm_up`.
+
+    Safe to call from several threads; they wait for each other. `close` may be called at any time.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, str],
+        device: str,
+        *,
+        threads: int | None = None,
+        load_deadline_s: float = 300.0,
+        respawn: RetryPolicy = RESPAWN,
+        module: str = "dicom_node.engine.worker",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the configuration; nothing starts here.
+
+        Args:
+            models: Checkpoint file by name of model.
+            device: Of torch, or ``auto``.
+            threads: Of the CPU that it may use; None leaves that to the environment.
+            load_deadline_s: For a model to be ready when warming up.
+            respawn: Wait after so many breakdowns in a row.
+            module: What the process runs.
+            clock: Monotonic seconds.
+        """
+        self._models = dict(models)
+        # -P keeps the current folder out of the module path: a stray file there must not be run.
+        self._command = [sys.executable, "-P", "-m", module, json.dumps(self._models), device]
+        self._environment = dict(os.environ)
+        if threads is not None:
+            self._environment["OMP_NUM_THREADS"] = str(threads)
+        self._load_deadline_s = load_deadline_s
+        self._respawn = respawn
+        self._clock = clock
+        self._turn = threading.Lock()  # one exchange at a time
+        self._closing = threading.Event()
+        self._child: Child | None = None
+        self._breakdowns = 0
+        self._start_at = 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs now."""
+        child = self._child
+        return child is not None and child.alive
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none."""
+        child = self._child
+        return child.pid if child is not None and child.alive else None
+
+    def warm_up(self) -> threading.Thread:
+        """Start the process and load every model in the background; failures are only logged."""
+        thread = threading.Thread(target=self._load_all, name="engine-warm-up", daemon=True)
+        thread.start()
+        return thread
+
+    def load(self, model: str, *, deadline_s: float) -> ModelIdentity:
+        """Have a model ready.
+
+        Raises:
+            EngineError: It crashed, ran out of memory or missed the deadline.
+            EngineInputError: The model cannot be loaded.
+        """
+        return self._ask(messages.Load(model=model), messages.Loaded, deadline_s).identity
+
+    def synthesize(
+        self, model: str, request: SynthesisRequest, *, deadline_s: float
+    ) -> SynthesisResult:
+        """Run one request on a configured model; the deadline includes starting and loading.
+
+        Raises:
+            EngineError: It crashed, ran out of memory or missed the deadline.
+            EngineInputError: It answered that this request cannot be done.
+        """
+        message = messages.Synthesize(model=model, request=request)
+        return self._ask(message, messages.Done, deadline_s).result
+
+    def close(self) -> None:
+        """Stop the process, also in the middle of a request, which then fails. Idempotent."""
+        self._closing.set()
+        child = self._child
+        if child is not None:
+            child.kill()
+
+    def _load_all(self) -> None:
+        for model in self._models:
+            try:
+                identity = self.load(model, deadline_s=self._load_deadline_s)
+            except NodeError as error:
+                if not self._closing.is_set():
+                    _log.error("A model could not be loaded", model=model, reason=str(error))
+            else:
+                _log.info(
+                    "A model is loaded", model=model, name=identity.name, version=identity.version
+                )
+
+    def _ask(self, message: messages.Message, wanted: type[Reply], deadline_s: float) -> Reply:
+        until = self._clock() + deadline_s
+        if not self._turn.acquire(timeout=deadline_s):
+            raise EngineError(f"the engine was busy with another request for {deadline_s:g} s")
+        try:
+            child = self._running(until)
+            try:
+                reply = child.exchange(message, deadline_s=max(0.0, until - self._clock()))
+            except ChildLostError as error:
+                if self._closing.is_set():
+                    raise EngineError(_STOPPED) from None
+                raise self._broken(str(error), counts=not error.overdue) from None
+            except SynthesisError as error:
+                raise EngineInputError(f"the engine answered with no image: {error}") from error
+            if isinstance(reply, messages.Failed) and not reply.for_good:
+                raise self._broken(reply.reason)
+            self._breakdowns = 0
+            if isinstance(reply, messages.Failed):
+                raise EngineInputError(reply.reason)
+            if not isinstance(reply, wanted):
+                raise self._broken("it answered another question")
+            return reply
+        finally:
+            self._turn.release()
+
+    def _running(self, until: float) -> Child:
+        """The process, started if need be, after the wait that its last breakdowns call for."""
+        if self._child is not None and self._child.alive:
+            return self._child
+        wait_s = self._start_at - self._clock()
+        if wait_s > 0:
+            if wait_s > until - self._clock():
+                raise EngineError(
+                    f"the engine broke down {self._breakdowns} times in a row and rests"
+                )
+            self._closing.wait(wait_s)
+        if not self._closing.is_set():
+            try:
+                self._child = Child(self._command, self._environment)
+            except OSError as error:
+                raise self._broken(f"it cannot be started: {error.strerror}") from error
+            _log.info("The engine process has started", pid=self._child.pid)
+        if self._closing.is_set():  # also when `close` came while it was being started
+            self.close()
+            raise EngineError(_STOPPED)
+        assert self._child is not None
+        return self._child
+
+    def _broken(self, reason: str, *, counts: bool = True) -> EngineError:
+        """Take leave of the process; when it is to blame, its next start waits."""
+        if self._child is not None:
+            self._child.kill()
+        if counts:
+            self._breakdowns += 1
+            wait_s = self._respawn.delay_s(self._breakdowns) or 0.0
+            self._start_at = self._clock() + wait_s
+        _log.warning("The engine process is gone", reason=reason, in_a_row=self._breakdowns)
+        return EngineError(f"the engine broke down: {reason}")
