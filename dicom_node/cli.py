@@ -86,6 +86,34 @@ def serve(config: ConfigOption) -> None:
     raise typer.Exit(supervisor.serve(_load(config)))
 
 
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder to write the results to.")
+    ] = Path("demo-output"),
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A PA or AP chest radiograph; left out, one that comes along."
+        ),
+    ] = None,
+    views: Annotated[
+        str, typer.Option(metavar="NAME", help="A set of views; see the list below.")
+    ] = "sweep-30",
+) -> None:
+    """See it work: a radiograph is sent to a node, and its views come back to an archive.
+
+    View sets: sweep-30 (6 views), sweep-15 (12), turn-30 (11), obliques (2), laterals (2).
+    """
+    from dicom_node.demo import VIEW_SETS, run
+    from dicom_node.settings.problems import did_you_mean
+
+    if views not in VIEW_SETS:
+        hint = did_you_mean(views, VIEW_SETS, otherwise="there are")
+        raise ConfigurationError(f"--views: no view set is named {views!r}{hint}")
+    run(out=out, source=source, views=views, console=_console())
+
+
 @app.command("check-config")
 def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration.")],
@@ -140,6 +168,8 @@ def routes_test(
         for each in results:
             output.print(decision_line(each), soft_wrap=True)
             output.print(f"  {each.decision.reason}", markup=False, highlight=False)
+            if each.views:
+                output.print(f"  views: {', '.join(each.views)}", markup=False, highlight=False)
             if each.decision.terms:
                 output.print(inspected_table(each))
     if any([each.decided_as is DecidedAs.QUARANTINE for each in results]):

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dicom_node.domain.errors import ImageError, InputError
+from dicom_node.domain.errors import InputError, NodeError
 from dicom_node.domain.routes import Accept, Decision, Ignore, Quarantine, Route
 from dicom_node.domain.rules import decide
 from dicom_node.iod.reading import read_header, source_view
 from dicom_node.ports import DecidedAs
+from synthesis.errors import SynthesisError
 
 __all__ = ["Inspected", "files_of", "inspect"]
 
@@ -23,11 +24,15 @@ class Inspected:
     Attributes:
         path: Of the file.
         decision: As the node would decide.
+        route: Name of the route that holds; None when none does.
+        views: Labels of the views that would be made, in order.
         readable: False when the file is no DICOM object, which the node would refuse (0xC000).
     """
 
     path: Path
     decision: Decision
+    route: str | None = None
+    views: tuple[str, ...] = ()
     readable: bool = True
 
     @property
@@ -41,11 +46,6 @@ class Inspected:
             case Quarantine():
                 return DecidedAs.QUARANTINE
 
-    @property
-    def route(self) -> str | None:
-        """Name of the accepting route; None when none does."""
-        return self.decision.route.name if isinstance(self.decision, Accept) else None
-
     def to_json(self) -> dict[str, Any]:
         """Plain data for machines."""
         return {
@@ -53,6 +53,7 @@ class Inspected:
             "decision": self.decided_as.value,
             "route": self.route,
             "reason": self.decision.reason,
+            "views": list(self.views),
             "terms": [asdict(term) for term in self.decision.terms],
         }
 
@@ -86,9 +87,13 @@ def inspect(routes: Sequence[Route], path: Path, *, calling_ae_title: str = "") 
         unread = Quarantine(reason=f"the file cannot be read: {error.strerror or error}")
         return Inspected(path=path, decision=unread, readable=False)
     decision = decide(routes, header)
-    if isinstance(decision, Accept):
-        try:
-            source_view(header)
-        except ImageError as error:
-            decision = Quarantine(reason=str(error), terms=decision.terms)
-    return Inspected(path=path, decision=decision)
+    if not isinstance(decision, Accept):
+        return Inspected(path=path, decision=decision)
+    route = decision.route
+    try:
+        views = route.views.resolve(source_view(header))
+    except (NodeError, SynthesisError) as error:
+        held = Quarantine(reason=f"{decision.reason}, but {error}", terms=decision.terms)
+        return Inspected(path=path, decision=held, route=route.name)
+    labels = tuple(view.label for view in views)
+    return Inspected(path=path, decision=decision, route=route.name, views=labels)

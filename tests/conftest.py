@@ -1,0 +1,55 @@
+"""What holds for every test: real peers, and no skip that nobody sees."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+PEER_PROGRAMS: Final = ("Orthanc", "storescu", "storescp", "echoscu", "dcmdump")
+"""Programs of the real peers (Debian: orthanc, dcmtk)."""
+
+os.environ["PATH"] += os.pathsep + "/usr/sbin"  # where Debian puts Orthanc
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = [program for program in PEER_PROGRAMS if shutil.which(program) is None]
+    if not missing:
+        return
+    skip = pytest.mark.skip(reason=f"needs {', '.join(missing)} on this machine")
+    for item in items:
+        if item.get_closest_marker("peer") is not None:
+            item.add_marker(skip)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a peer test that is skipped has failed: the check did not run."""
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    expected = hasattr(report, "wasxfail")
+    if report.skipped and not expected and _in_ci() and item.get_closest_marker("peer"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason}: a test with a real peer must not be skipped in CI"
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Every skipped test by name, and how many they are."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    terminalreporter.section(f"{len(skipped)} tests did not run")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.line(f"{report.nodeid}: {reason}")
