@@ -144,7 +144,9 @@ def measure(
         model=_stacked(drawn),
         baselines={
             "copy_source": _stacked([scores(copies, truth.images, **patches)]),
-            "mean_view": None if mean is None else _stacked([scores(mean, truth.images, **patches)]),
+            "mean_view": None
+            if mean is None
+            else _stacked([scores(mean, truth.images, **patches)]),
             "regression": _stacked(regressed),
         },
         seconds_per_view=seconds / samples / len(truth.views),

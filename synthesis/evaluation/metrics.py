@@ -111,7 +111,8 @@ def _band_power(images: Float[Tensor, "views h w"]) -> Float[Tensor, " views"]:
     vertical = torch.fft.fftfreq(height, d=0.5, device=x.device)[:, None]  # 1 = Nyquist
     horizontal = torch.fft.fftfreq(width, d=0.5, device=x.device)
     radius = torch.hypot(vertical, horizontal)
-    return (power * ((radius >= BAND[0]) & (radius <= BAND[1]))).sum(dim=(1, 2))
+    band: Tensor = power * ((radius >= BAND[0]) & (radius <= BAND[1]))
+    return band.sum(dim=(1, 2))
 
 
 def seam_score(images: Float[Tensor, "views h w"], patch: int) -> Float[Tensor, " views"]:

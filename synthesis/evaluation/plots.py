@@ -46,14 +46,14 @@ def curves(measured: Sequence[Measured], path: Path, *, title: str) -> None:
             methods[name] = [scores for scores in known if scores is not None]
     figure, axes = plt.subplots(2, 3, figsize=(15, 8), layout="constrained")
     for panel, (metric, label) in zip(axes.flat, _PANELS, strict=True):
-        for name, patients in methods.items():
+        for color, (name, patients) in enumerate(methods.items()):
             values = _values(patients, metric)
             if values is None:
                 continue
             columns = [values[..., angles == tick].ravel() for tick in ticks]
-            (line,) = panel.plot(ticks, [c.mean() for c in columns], label=name)
+            panel.plot(ticks, [c.mean() for c in columns], label=name, color=f"C{color}")
             low, high = [c.min() for c in columns], [c.max() for c in columns]
-            panel.fill_between(ticks, low, high, color=line.get_color(), alpha=0.15)
+            panel.fill_between(ticks, low, high, color=f"C{color}", alpha=0.15)
         panel.set_title(label)
         panel.set_xlabel("angle (degrees)")
         panel.grid(alpha=0.3)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from synthesis.data.rendering import SCALE, Renderer
-from synthesis.data.volumes import attenuation, body_center_mm
+from synthesis.data.volumes import attenuation, body_center_mm, coarsened
 from synthesis.errors import ViewError
-from synthesis.types import View, ViewSet, azimuth_sweep
+from synthesis.types import FIELD_MM, View, ViewSet, azimuth_sweep
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -96,7 +96,12 @@ def to_model(line_integrals: Float[Tensor, "views h w"]) -> Float[Tensor, "views
 
 
 def render_truth(volume: Volume, views: ViewSet, *, resolution: int) -> Truth:
-    """Render the source and the views of a prepared volume, without any augmentation."""
+    """Render the source and the views of a prepared volume, without any augmentation.
+
+    As in training, the volume is first made as coarse as the pixels, so that a pixel is a mean
+    over its area at every resolution.
+    """
+    volume = coarsened(volume, FIELD_MM / FRONTAL.magnification / resolution)
     renderer = Renderer(attenuation(volume.hu), volume.spacing_mm, body_center_mm(volume))
     images = to_model(renderer.render([FRONTAL, *views], size=resolution))
     return Truth(name=volume.name, source=images[:1], views=views.views, images=images[1:])
