@@ -9,6 +9,7 @@ use, whatever the anatomy beside it, so it is legible under every window that sh
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from synthesis.types import View
 
-__all__ = ["MARK", "add_banner", "banner_rows", "view_words"]
+__all__ = ["MARK", "add_banner", "banner_rows", "letter_masks", "painted", "view_words"]
 
 MARK: Final = "SYNTHETIC - NOT FOR DIAGNOSIS"
 """Burned in above every image."""
@@ -32,6 +33,9 @@ MAX_HEIGHT_SHARE: Final = 0.08
 
 MARGIN: Final = 0.35
 """Space above and below the letters, in letter heights."""
+
+SMALLEST: Final = 6
+"""Smallest size of the letters; an image too narrow for it cuts them off."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -51,18 +55,22 @@ def banner_rows(width: int, height: int) -> int:
 
 def _font(words: str, width: int, height: int) -> Font:
     """Pillow's own font in the largest size at which the words fit."""
-    size = max(round(height * MAX_HEIGHT_SHARE), 6)
-    while size > 6:
-        font = ImageFont.load_default(size)
+    size = max(round(height * MAX_HEIGHT_SHARE), SMALLEST)
+    while size > SMALLEST:
+        font = _own_font(size)
         left, _, right, _ = font.getbbox(words)
         if right - left <= FILL * width:
             return font
         size -= 1
-    return ImageFont.load_default(6)
+    return _own_font(SMALLEST)
+
+
+@lru_cache(maxsize=256)
+def _own_font(size: int) -> Font:
+    return ImageFont.load_default(size)
 
 
 def _strip(words: str, width: int, height: int, rows: int) -> NDArray[np.float64]:
-    """Letters as 1 on 0, smooth edges between, shape (rows, width)."""
     common = _font(MARK, width, height)
     own = _font(words, width, height)
     # Both strips in one size where the words allow it.
@@ -72,8 +80,16 @@ def _strip(words: str, width: int, height: int, rows: int) -> NDArray[np.float64
     return np.asarray(canvas, np.float64) / 255.0
 
 
+def letter_masks(
+    view: View, width: int, height: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The strips above and below an image of this size: letters as 1 on 0, smooth between."""
+    rows = banner_rows(width, height)
+    return _strip(MARK, width, height, rows), _strip(view_words(view), width, height, rows)
+
+
 def add_banner(
-    stored: NDArray[np.uint16], view: View, *, black: float, white: float
+    stored: NDArray[np.uint16], view: View, *, black: int, white: int
 ) -> NDArray[np.uint16]:
     """The image with the mark above and its view below.
 
@@ -87,9 +103,13 @@ def add_banner(
         Shape (rows + 2 * `banner_rows`, columns); the image itself is unchanged in the middle.
     """
     height, width = stored.shape
-    rows = banner_rows(width, height)
     above, below = (
-        np.rint(black + (white - black) * _strip(words, width, height, rows)).astype(stored.dtype)
-        for words in (MARK, view_words(view))
+        painted(mask, black=black, white=white).astype(stored.dtype)
+        for mask in letter_masks(view, width, height)
     )
     return np.concatenate([above, stored, below], axis=0)
+
+
+def painted(mask: NDArray[np.float64], *, black: int, white: int) -> NDArray[np.float64]:
+    """A mask of letters in stored values."""
+    return np.rint(black + (white - black) * mask)

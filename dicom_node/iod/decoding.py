@@ -59,6 +59,8 @@ def check_form(ds: FileDataset) -> None:
         )
     if "PixelData" not in ds:
         raise ImageError("the object has no Pixel Data")
+    if not text(ds.file_meta, "TransferSyntaxUID"):
+        raise ImageError("the file meta names no Transfer Syntax: Pixel Data cannot be decoded")
 
 
 def _shown(value: float | None) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from pydicom import dcmwrite
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -112,7 +113,7 @@ def build(
     copy_patient_and_study(source.dataset, ds)
     _put_identity(ds, form=form, provenance=provenance, series=series, uid=sop_instance_uid, at=at)
     put_equipment(source.dataset, ds, provenance=provenance, device_uid=series.device_uid, at=at)
-    _put_marks(ds, banner=banner)
+    _put_marks(ds, annotated=banner or text(source.dataset, "BurnedInAnnotation") == "YES")
     _put_derivation(ds, source, image, provenance)
     put_anatomy(source.dataset, ds)
     put_view(ds, image.view, form)
@@ -146,7 +147,9 @@ def encode(dataset: Dataset) -> bytes:
 
 def _keep_bytes(dataset: Dataset) -> None:
     """Let pydicom write raw elements as they are instead of decoding and encoding their text."""
-    dataset.set_original_encoding(False, True, dataset._character_set)
+    stated = dataset.get("SpecificCharacterSet")
+    encodings = convert_encodings(stated) if stated else default_encoding
+    dataset.set_original_encoding(False, True, encodings)
     for tag in list(dataset.keys()):
         element = dataset.get_item(tag)
         if element.VR == "SQ" and not element.is_raw:
@@ -189,11 +192,12 @@ def _put_identity(
     ds.TimezoneOffsetFromUTC = at.strftime("%z")[:5]
 
 
-def _put_marks(ds: Dataset, *, banner: bool) -> None:
+def _put_marks(ds: Dataset, *, annotated: bool) -> None:
+    # Letters burned into the source may show through in a view close to it, so its YES stays.
     ds.ImageType = ["DERIVED", "SECONDARY", "", "SYNTHETIC"]
     ds.SyntheticData = "YES"
     ds.ContentQualification = "RESEARCH"
-    ds.BurnedInAnnotation = "YES" if banner else "NO"
+    ds.BurnedInAnnotation = "YES" if annotated else "NO"
     ds.RecognizableVisualFeatures = "NO"
     ds.QualityControlImage = "NO"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dicom_node.domain.routes import Form
 from dicom_node.iod.anatomy import view_code, view_position
-from dicom_node.iod.banner import banner_rows
+from dicom_node.iod.banner import banner_rows, letter_masks, painted
 from dicom_node.iod.conformance.origin import is_code
 from dicom_node.iod.conformance.tables import ANGLE_TOLERANCE_DEG
 from dicom_node.iod.elements import items, number, numbers, text, texts
@@ -17,6 +17,7 @@ from dicom_node.iod.orientation import patient_orientation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
     from dicom_node.domain.provenance import Provenance
@@ -40,7 +41,9 @@ def image_problems(
     yield from _spacing(ds, form)
     yield from _lossy(ds, source)
     yield from _grey(ds, source, form)
-    yield from _pixels(ds)
+    yield from _pixels(
+        ds, provenance.view, marked_before=text(source.dataset, "BurnedInAnnotation") == "YES"
+    )
 
 
 def _view(ds: Dataset, view: View) -> Iterator[str]:
@@ -79,7 +82,8 @@ def _spacing(ds: Dataset, form: Form) -> Iterator[str]:
 def _lossy(ds: Dataset, source: Source) -> Iterator[str]:
     if text(ds, "LossyImageCompression") != ("01" if source.lossy.happened else "00"):
         yield "LossyImageCompression does not follow the source"
-    if numbers(ds, "LossyImageCompressionRatio") != source.lossy.ratios:
+    ratios = numbers(ds, "LossyImageCompressionRatio")
+    if len(ratios) != len(source.lossy.ratios) or not np.allclose(ratios, source.lossy.ratios):
         yield "LossyImageCompressionRatio is not the source's"
     if texts(ds, "LossyImageCompressionMethod") != source.lossy.methods:
         yield "LossyImageCompressionMethod is not the source's"
@@ -110,7 +114,7 @@ def _grey(ds: Dataset, source: Source, form: Form) -> Iterator[str]:
             yield f"{keyword} is not {values[0]}"
 
 
-def _pixels(ds: Dataset) -> Iterator[str]:
+def _pixels(ds: Dataset, view: View, *, marked_before: bool) -> Iterator[str]:
     rows, columns = int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0)
     allocated, stored = int(number(ds, "BitsAllocated") or 0), int(number(ds, "BitsStored") or 0)
     if allocated not in (8, 16) or number(ds, "HighBit") != stored - 1 or stored > allocated:
@@ -125,32 +129,37 @@ def _pixels(ds: Dataset) -> Iterator[str]:
     values = values.reshape(rows, columns)
     if int(values.max()) >= 1 << stored:
         yield "PixelData holds values beyond BitsStored"
+    strip = _banner_rows_in(values, view)
+    banner = strip > 0
     annotated = text(ds, "BurnedInAnnotation")
     if annotated not in ("YES", "NO"):
         yield "BurnedInAnnotation is neither YES nor NO"
-    strip = _strip_rows(columns, rows) if annotated == "YES" else 0
-    if annotated == "YES" and (strip == 0 or not _has_letters(values, strip)):
+    elif annotated == "YES" and not banner and not marked_before:
         yield "BurnedInAnnotation is YES, but the banner is not in the pixels"
+    elif annotated == "NO" and (banner or marked_before):
+        yield "BurnedInAnnotation is NO, but there are letters in the pixels"
     inner = values[strip : rows - strip]
-    if inner.size == 0 or inner.min() == inner.max():
+    if inner.min() == inner.max():
         yield "PixelData is constant"
 
 
-def _strip_rows(width: int, rows: int) -> int:
-    """Rows of one strip in an image of this many rows with its banner; 0 when none can be."""
-    for height in range(rows - 2, rows // 2, -1):
-        if height + 2 * banner_rows(width, height) == rows:
-            return (rows - height) // 2
+def _banner_rows_in(values: NDArray[np.generic], view: View) -> int:
+    """Rows of each strip when the image carries exactly the banner of its view, else 0."""
+    total, width = values.shape
+    heights = (
+        h for h in range(total - 2, total // 2, -1) if h + 2 * banner_rows(width, h) == total
+    )
+    for height in heights:
+        strip = (total - height) // 2
+        bands = (values[:strip].astype(np.int64), values[-strip:].astype(np.int64))
+        masks = letter_masks(view, width, height)
+        if all(_is_painted(band, mask) for band, mask in zip(bands, masks, strict=True)):
+            return strip
     return 0
 
 
-def _has_letters(values: np.ndarray, strip: int) -> bool:
-    """Both strips are a flat ground with letters on it, the ground at their edges."""
-    for band in (values[:strip], values[-strip:]):
-        ground = band[0, 0]
-        letters = band != ground
-        if not (band[0] == ground).all() or not (band[-1] == ground).all():
-            return False
-        if not 0.02 < letters.mean() < 0.6:
-            return False
-    return True
+def _is_painted(band: NDArray[np.int64], mask: NDArray[np.float64]) -> bool:
+    black, white = int(band[mask == 0.0][0]), int(band[mask == mask.max()][0])
+    if black == white:
+        return False
+    return bool(np.array_equal(band, painted(mask, black=black, white=white)))
