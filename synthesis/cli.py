@@ -8,18 +8,20 @@ what it needs when it runs, so that ``--help`` is quick.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from synthesis.errors import SynthesisError
+from synthesis.errors import SynthesisError, ViewError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
+
+    from synthesis.types import View, ViewSet
 
 __all__ = ["app", "main"]
 
@@ -51,6 +53,187 @@ class SetName(StrEnum):
 
     SIMPLE = "simple"
     HEMISPHERE = "hemisphere"
+
+
+class SourcePosition(StrEnum):
+    """How a frontal source was taken."""
+
+    PA = "PA"
+    AP = "AP"
+
+
+@app.command()
+def render(
+    volume: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE|DIR", help="NIfTI CTs, or folders of them; several times."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Gets the shards.")],
+    size: Annotated[int, typer.Option(min=16, help="Side of the views in pixels.")] = 256,
+    variations: Annotated[
+        int, typer.Option(min=1, help="Of each patient; the first is as scanned.")
+    ] = 1,
+    seed: SeedOption = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Render CT volumes into a cache to train from; run again, it goes on where it stopped."""
+    from synthesis.data.rendering_job import Progress, find_volumes, render_volumes
+
+    with _bar() as bar:
+        task = bar.add_task("shards", total=None)
+
+        def report(progress: Progress) -> None:
+            words = f"shards, {progress.views_per_s:.1f} views/s"
+            bar.update(task, description=words, completed=progress.done, total=progress.of)
+
+        outcome = render_volumes(
+            find_volumes(volume),
+            out,
+            size=size,
+            variations=variations,
+            seed=seed,
+            workers=workers,
+            report=report,
+        )
+    last = outcome.progress
+    for name, reason in outcome.broken.items():
+        sys.stderr.write(f"skipped {name}: {reason}\n")
+    typer.echo(
+        f"{last.done} of {last.of} shards in {out}; {last.views} views in {last.seconds:.0f} s "
+        f"({last.views_per_s:.1f} views/s); {len(outcome.broken)} broken volumes skipped"
+    )
+    if outcome.broken and not last.done:
+        raise typer.Exit(EXIT_ERROR)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Option(metavar="FILE", help="What to train, as YAML.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Of the run.", show_default=".training/NAME"),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Rendered shards.", show_default="the recipe's"),
+    ] = None,
+) -> None:
+    """Train by a recipe; SIGTERM or Ctrl-C stores the run, and run again it goes on."""
+    from dataclasses import replace
+
+    from synthesis.training.loop import Progress
+    from synthesis.training.loop import train as run
+    from synthesis.training.recipe import load_recipe
+
+    plan = load_recipe(recipe)
+    if cache is not None:
+        plan = replace(plan, cache=str(cache))
+    folder = out or Path(".training") / plan.name
+    stopped = _stop_signal()
+    with _bar() as bar:
+        task = bar.add_task("starting", total=sum(stage.samples for stage in plan.stages))
+
+        def report(progress: Progress) -> None:
+            words = (
+                f"{progress.resolution} px, loss {progress.loss:.4f}, error at 0 "
+                f"{progress.error:.5f}, {progress.samples_per_s:.1f} samples/s"
+            )
+            bar.update(task, description=words, completed=progress.total)
+            if not bar.console.is_terminal:
+                sys.stderr.write(f"{progress.total} samples: {words}\n")
+
+        weights = run(plan, folder, report=report, stop=stopped)
+    typer.echo(f"{'stopped, stored' if stopped() else 'trained'}: {weights}")
+
+
+def _stop_signal() -> Callable[[], bool]:
+    """Asks whether SIGTERM or SIGINT has come since."""
+    import signal
+    import threading
+
+    came = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: came.set())
+    return came.is_set
+
+
+@app.command()
+def sample(
+    source: Annotated[
+        Path, typer.Option(metavar="IMAGE.png|.npy", help="Frontal radiograph, bright = dense.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Gets PNGs and a contact sheet.")],
+    views: Annotated[
+        str,
+        typer.Option(
+            help="FROM:TO:STEP about the source; or PRIMARY[/SECONDARY],... in degrees, absolute; "
+            "or simple, or hemisphere."
+        ),
+    ] = "-90:90:30",
+    checkpoint: CheckpointOption = "bundled",
+    steps: StepsOption = None,
+    seed: SeedOption = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Drawn a view; one is kept.")] = 1,
+    position: Annotated[SourcePosition, typer.Option(help="Of the source.")] = SourcePosition.PA,
+    spacing_mm: Annotated[
+        float | None, typer.Option(min=1e-3, help="Pixel pitch of the source at the detector.")
+    ] = None,
+    line_integrals: Annotated[
+        bool, typer.Option("--line-integrals", help="The source is a DRR on the fixed scale.")
+    ] = False,
+    inverted: Annotated[bool, typer.Option("--inverted", help="Bright = air.")] = False,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Synthesize views of one radiograph."""
+    from synthesis.data.pictures import read_radiograph, write_pictures
+    from synthesis.engine import load
+    from synthesis.types import SynthesisRequest, View
+
+    view = View(primary_deg=0.0 if position is SourcePosition.PA else 180.0)
+    radiograph = read_radiograph(
+        source, view=view, spacing_mm=spacing_mm, line_integrals=line_integrals, inverted=inverted
+    )
+    request = SynthesisRequest(
+        source=radiograph, views=_views(views, view), samples=samples, steps=steps, seed=seed
+    )
+    result = load(checkpoint, device=device).synthesize(request)
+    paths = write_pictures(radiograph, result.images, out)
+    typer.echo(
+        f"{len(paths) - 1} views in {result.seconds:.1f} s ({result.steps} steps): {paths[-1]}"
+    )
+
+
+def _views(text: str, source: View) -> ViewSet:
+    from synthesis.evaluation.protocol import SETS, view_set
+    from synthesis.types import View, ViewSet, azimuth_sweep
+
+    if text in SETS:
+        return view_set(text)
+    try:
+        if ":" in text:
+            first, last, step = map(float, text.split(":"))
+            return azimuth_sweep(
+                source=source,
+                from_deg=first,
+                to_deg=last,
+                step_deg=step,
+                skip_source=True,
+                name=text,
+            )
+        angles = [[float(angle) for angle in part.split("/")] for part in text.split(",")]
+        return ViewSet(
+            name=text,
+            views=tuple(
+                View(primary_deg=primary, secondary_deg=secondary)
+                for primary, secondary in (one if len(one) > 1 else (*one, 0.0) for one in angles)
+            ),
+        )
+    except SynthesisError:
+        raise
+    except ValueError as error:
+        raise ViewError(
+            f"views {text!r}: give FROM:TO:STEP, PRIMARY[/SECONDARY],..., or {' or '.join(SETS)}"
+        ) from error
 
 
 @app.command()
