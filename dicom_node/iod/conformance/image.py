@@ -146,11 +146,10 @@ def _pixels(ds: Dataset, view: View, *, marked_before: bool) -> Iterator[str]:
 def _banner_rows_in(values: NDArray[np.generic], view: View) -> int:
     """Rows of each strip when the image carries exactly the banner of its view, else 0."""
     total, width = values.shape
-    heights = (
-        h for h in range(total - 2, total // 2, -1) if h + 2 * banner_rows(width, h) == total
-    )
-    for height in heights:
-        strip = (total - height) // 2
+    for strip in range(1, total // 4):
+        height = total - 2 * strip
+        if banner_rows(width, height) != strip:
+            continue
         bands = (values[:strip].astype(np.int64), values[-strip:].astype(np.int64))
         masks = letter_masks(view, width, height)
         if all(_is_painted(band, mask) for band, mask in zip(bands, masks, strict=True)):
