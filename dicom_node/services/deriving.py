@@ -10,7 +10,8 @@ from dicom_node.domain.errors import IntegrityError
 from dicom_node.domain.identifiers import derived_uid
 from dicom_node.domain.provenance import Provenance
 from dicom_node.domain.routes import variant
-from dicom_node.iod import conformance, derived
+from dicom_node.iod import derived
+from dicom_node.iod.conformance import verify
 from dicom_node.iod.derived import SeriesIdentity
 from dicom_node.ports import Product
 
@@ -79,7 +80,7 @@ def products(
                 sop_instance_uid=uid,
                 synthesized_at=synthesized_at,
             )
-            conformance.verify(dataset, source=source, provenance=provenance, form=form)
+            verify(dataset, source=source, provenance=provenance, form=form)
             spooled = spool.put(derived.encode(dataset))
             instance = DerivedInstance(
                 sop_instance_uid=uid,

@@ -120,6 +120,15 @@ def insert_new(connection: sa.Connection, table: sa.Table) -> Insert:
     return sqlite_insert(table).on_conflict_do_nothing()
 
 
+_OUT_OF_REACH: Final = (
+    sa.exc.OperationalError,
+    sa.exc.InterfaceError,
+    sa.exc.InternalError,
+    sa.exc.TimeoutError,
+)
+"""What drivers raise for a server that is away, a full disk, or a database opened for looking."""
+
+
 @contextlib.contextmanager
 def _errors_mapped() -> Iterator[None]:
     try:
@@ -128,7 +137,7 @@ def _errors_mapped() -> Iterator[None]:
         # The first line names the constraint; the lines after it would quote the row.
         broken = str(error.orig).partition("\n")[0]
         raise IntegrityError(f"the ledger refuses: {broken}") from error
-    except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
+    except _OUT_OF_REACH as error:
         reason = str(getattr(error, "orig", None) or "no connection is free").partition("\n")[0]
         raise CapacityError(f"the ledger does not answer: {reason}") from error
 
