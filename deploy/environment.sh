@@ -51,11 +51,11 @@ install_torch() {
     if ! command -v nvidia-smi >/dev/null && [ "$(uname -s)" = Linux ]; then
         # No GPU: the CPU build is a tenth of the download. Package indexes that do not offer it by
         # this name give their default build, which works without a GPU as well.
-        "$VENV/bin/python" -m pip install -q "torch==$version+cpu" 2>/dev/null && return
+        "$VENV/bin/python" -m pip install -qq "torch==$version+cpu" 2>/dev/null && return
         say "  (the package index offers no build for CPUs alone; PyTorch's index for them in"
         say "   PIP_EXTRA_INDEX_URL makes this download much smaller)"
     fi
-    "$VENV/bin/python" -m pip install -q "torch==$version" || die "PyTorch could not be installed"
+    "$VENV/bin/python" -m pip install -qq "torch==$version" || die "PyTorch could not be installed"
 }
 
 prepare_environment() {
@@ -72,7 +72,7 @@ prepare_environment() {
     if [ "$(cat "$mark" 2>/dev/null)" != "$stamp" ]; then
         install_torch
         say "Installing dicom-node[$extra] ..."
-        "$VENV/bin/python" -m pip install -q -c "$ROOT/deploy/constraints.txt" -e "$ROOT[$extra]" \
+        "$VENV/bin/python" -m pip install -qq -c "$ROOT/deploy/constraints.txt" -e "$ROOT[$extra]" \
             || die "the packages could not be installed"
         printf '%s' "$stamp" >"$mark"
         # Whoever has what the tests need has all that a machine needs.

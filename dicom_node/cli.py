@@ -303,8 +303,17 @@ def version() -> None:
 
 
 def _load(config: Path) -> Settings:
+    import logging
+
+    import structlog
+
     from dicom_node.settings import load
 
+    # Standard output is for answers; ``serve`` sets up its own log afterwards.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     return load(config)
 
 
