@@ -135,7 +135,7 @@ class Child:
             for line in errors:
                 text = line.decode("utf-8", "replace").rstrip()
                 if text:
-                    _log.warning("The engine wrote a line", pid=self.pid, line=text[:_LINE_AT_MOST])
+                    _log.warning("the engine wrote a line", pid=self.pid, line=text[:_LINE_AT_MOST])
 
 
 def _ending(code: int) -> str:

@@ -130,10 +130,10 @@ class ChildEngine:
                 identity = self.load(model, deadline_s=self._load_deadline_s)
             except NodeError as error:
                 if not self._closing.is_set():
-                    _log.error("A model could not be loaded", model=model, reason=str(error))
+                    _log.error("a model could not be loaded", model=model, reason=str(error))
             else:
                 _log.info(
-                    "A model is loaded", model=model, name=identity.name, version=identity.version
+                    "a model is loaded", model=model, name=identity.name, version=identity.version
                 )
 
     def _ask(self, message: messages.Message, wanted: type[Reply], deadline_s: float) -> Reply:
@@ -177,7 +177,7 @@ class ChildEngine:
                 self._child = Child(self._command, self._environment)
             except OSError as error:
                 raise self._broken(f"it cannot be started: {error.strerror}") from error
-            _log.info("The engine process has started", pid=self._child.pid)
+            _log.info("the engine process has started", pid=self._child.pid)
         if self._closing.is_set():  # also when `close` came while it was being started
             self.close()
             raise EngineError(_STOPPED)
@@ -192,5 +192,5 @@ class ChildEngine:
             self._breakdowns += 1
             wait_s = self._respawn.delay_s(self._breakdowns) or 0.0
             self._start_at = self._clock() + wait_s
-        _log.warning("The engine process is gone", reason=reason, in_a_row=self._breakdowns)
+        _log.warning("the engine process is gone", reason=reason, in_a_row=self._breakdowns)
         return EngineError(f"the engine broke down: {reason}")

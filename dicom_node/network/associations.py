@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,9 +14,12 @@ from pynetdicom import AE, evt
 from dicom_node.network.contexts import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pynetdicom.association import Association
     from pynetdicom.events import Event, EventHandlerType
 
-__all__ = ["MAXIMUM_PDU_BYTES", "Timeouts", "application_entity", "socket_guards"]
+__all__ = ["MAXIMUM_PDU_BYTES", "Timeouts", "abort_all", "application_entity", "socket_guards"]
 
 MAXIMUM_PDU_BYTES: Final = 131072
 """Largest PDU we ask peers to send: the most that DCMTK-based peers can, and eight times fewer
@@ -72,3 +78,22 @@ def socket_guards(timeouts: Timeouts) -> list[EventHandlerType]:
             association.dul.to_user_queue.put(None)
 
     return [(evt.EVT_CONN_OPEN, guard_socket), (evt.EVT_CONN_CLOSE, free_place)]
+
+
+def abort_all(associations: Iterable[Association], *, within_s: float = 1.0) -> None:
+    """Abort associations side by side; the connection of one that does not react is cut."""
+    aborting = []
+    for association in associations:
+        thread = threading.Thread(target=association.abort, name="abort", daemon=True)
+        thread.start()
+        aborting.append((association, thread))
+    until = time.monotonic() + within_s
+    for association, thread in aborting:
+        thread.join(max(0.0, until - time.monotonic()))
+        wrapper = association.dul.socket
+        sock = wrapper.socket if wrapper is not None else None
+        if thread.is_alive() and sock is not None:
+            # It waits for the rest of a PDU, and so does the abort.
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            thread.join(within_s)

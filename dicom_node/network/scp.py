@@ -18,7 +18,7 @@ from dicom_node.domain.errors import (
     UnsupportedError,
     describe,
 )
-from dicom_node.network.associations import Timeouts, application_entity, socket_guards
+from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
 from dicom_node.network.contexts import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
@@ -148,19 +148,17 @@ class StorageScp:
         deadline = time.monotonic() + grace_s
         while server.active_associations and time.monotonic() < deadline:
             time.sleep(0.05)
-        for association in server.active_associations:
-            _log.warning(
-                "An association that was still open is aborted",
-                calling_ae_title=association.requestor.ae_title,
-            )
-            association.abort()
+        left = server.active_associations
+        if left:
+            _log.warning("associations that were still open are aborted", count=len(left))
+            abort_all(left)
 
     def _on_requested(self, event: Event) -> None:
         requestor = event.assoc.requestor
         request = cast("A_ASSOCIATE", requestor.primitive)
         if self._peers.find(request.calling_ae_title, requestor.address) is None:
             _log.warning(
-                "A caller that is no configured peer is rejected",
+                "a caller that is no configured peer is rejected",
                 calling_ae_title=request.calling_ae_title,
                 address=requestor.address,
             )
@@ -174,7 +172,7 @@ class StorageScp:
         request = cast("A_ASSOCIATE", requestor.primitive)
         answer = cast("A_ASSOCIATE", event.assoc.acceptor.primitive)
         _log.warning(
-            "An association is rejected",
+            "an association is rejected",
             calling_ae_title=request.calling_ae_title,
             called_ae_title=request.called_ae_title,
             address=requestor.address,
@@ -191,7 +189,7 @@ class StorageScp:
             self._receiver.receive(_received(event, calling))
         except NodeError as error:
             _log.warning(
-                "A received object is refused",
+                "a received object is refused",
                 calling_ae_title=calling,
                 error=type(error).__name__,
                 reason=str(error),
@@ -199,7 +197,7 @@ class StorageScp:
             return PROCESSING_FAILURE if error.dimse_status is None else error.dimse_status
         except Exception as error:  # noqa: BLE001  # DIMSE boundary: the peer must get an answer
             _log.error(
-                "A received object was not stored", calling_ae_title=calling, reason=describe(error)
+                "a received object was not stored", calling_ae_title=calling, reason=describe(error)
             )
             return PROCESSING_FAILURE
         return SUCCESS

@@ -13,7 +13,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import _config as pynetdicom_config
 
 from dicom_node.domain.errors import IntegrityError, NodeError, PeerError, RefusedError
-from dicom_node.network.associations import Timeouts, application_entity, socket_guards
+from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
 from dicom_node.network.contexts import proposed_contexts, rewritable, verification_contexts
 from dicom_node.network.statuses import meaning_of, outcome_of
 
@@ -83,7 +83,7 @@ class PynetStoreClient:
                 status = self._store(association, destination, instance, path, number)
                 on_outcome(instance, outcome_of(status), status)
                 _log.debug(
-                    "An instance was answered",
+                    "an instance was answered",
                     destination=destination.name,
                     sop_instance_uid=instance.sop_instance_uid,
                     status=meaning_of(status),
@@ -110,8 +110,8 @@ class PynetStoreClient:
         with self._lock:
             self._closed = True
             associations = tuple(self._open)
+        abort_all(associations)
         for association in associations:
-            association.abort()
             # An abort of our own does not wake who waits for a response; "none came" does.
             association.dimse.msg_queue.put((None, None))
 
@@ -161,7 +161,7 @@ class PynetStoreClient:
         content: Path | Dataset = path
         if _accepted_syntax(association, instance, destination) != instance.transfer_syntax_uid:
             _log.info(
-                "An instance is rewritten, because the destination takes only the default syntax",
+                "an instance is rewritten, because the destination takes only the default syntax",
                 destination=destination.name,
                 transfer_syntax=ImplicitVRLittleEndian.name,
             )

@@ -19,6 +19,7 @@ from dicom_node.domain.errors import (
     IntegrityError,
     UnsupportedError,
 )
+from dicom_node.network.associations import Timeouts
 from dicom_node.network.contexts import STORAGE_CLASSES, readable_transfer_syntaxes
 from dicom_node.network.scp import StorageScp
 from tests.network.conftest import PEERS, RecordingReceiver
@@ -275,6 +276,32 @@ def test_stopping_ends_open_associations(scp: StorageScp) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=1)
     scp.stop()
+
+
+def test_stopping_does_not_wait_for_a_peer_that_hangs_in_the_middle_of_a_pdu(
+    receiver: RecordingReceiver,
+) -> None:
+    patient = Timeouts(network_s=60)
+    scp = StorageScp(
+        ae_title="SYNTH",
+        host="127.0.0.1",
+        port=0,
+        peers=PEERS,
+        receiver=receiver,
+        timeouts=patient,
+    )
+    scp.start()
+    association = associate(scp.port)
+    sock = association.dul.socket
+    assert sock is not None
+    assert sock.socket is not None
+    sock.socket.sendall(b"\x04\x00\x00\x00\x10\x00partial")
+    time.sleep(0.3)
+    started = time.monotonic()
+    scp.stop()
+    assert time.monotonic() - started < 4
+    assert scp.associations == 0
+    association.abort()
 
 
 def test_a_port_that_is_taken_is_a_configuration_error(receiver: RecordingReceiver) -> None:

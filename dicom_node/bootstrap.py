@@ -1,0 +1,207 @@
+"""The composition root: settings in, a node of wired parts out. Nothing runs yet."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dicom_node.domain.errors import ConfigurationError
+from dicom_node.engine.client import ChildEngine
+from dicom_node.network.peers import PeerList
+from dicom_node.network.scp import StorageScp
+from dicom_node.network.scu import PynetStoreClient
+from dicom_node.services.delivering import Delivering
+from dicom_node.services.planning import Planning
+from dicom_node.services.receiving import Receiving
+from dicom_node.services.recovering import Recovering
+from dicom_node.services.retaining import Retaining
+from dicom_node.services.synthesizing import Synthesizing
+from dicom_node.store.ledger import open_ledger
+from dicom_node.store.spool import FileSpool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from dicom_node.ports import Clock, Engine, Ledger, Spool, StoreClient
+    from dicom_node.settings import Settings
+
+__all__ = ["SPOOL_FOLDER", "Bell", "Node", "build"]
+
+SPOOL_FOLDER: Final = "spool"
+"""Where the spool lies in data_dir."""
+
+
+class Bell:
+    """Wakes every loop that listens: there may be something to do."""
+
+    def __init__(self) -> None:
+        self._events: list[threading.Event] = []
+
+    def listen(self) -> threading.Event:
+        """An event that is set by every ring from now on; the listener clears it."""
+        event = threading.Event()
+        self._events.append(event)
+        return event
+
+    def ring(self) -> None:
+        """Wake all."""
+        for event in self._events:
+            event.set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """Every part of a node, wired to each other.
+
+    Attributes:
+        settings: It was built from.
+        clock: Unix seconds.
+        bell: Rung when there may be work.
+        stopping: Set once the node shuts down.
+        spool: Files.
+        ledger: Rows.
+        engines: One a worker.
+        client: Towards destinations.
+        scp: Towards peers.
+        planning: Service.
+        synthesizing: Service, one an engine.
+        delivering: Service, one a destination.
+        recovering: Service.
+        retaining: Service.
+    """
+
+    settings: Settings
+    clock: Clock
+    bell: Bell
+    stopping: threading.Event
+    spool: Spool
+    ledger: Ledger
+    engines: tuple[Engine, ...]
+    client: StoreClient
+    scp: StorageScp
+    planning: Planning
+    synthesizing: tuple[Synthesizing, ...]
+    delivering: tuple[Delivering, ...]
+    recovering: Recovering
+    retaining: Retaining
+
+
+def build(
+    settings: Settings,
+    *,
+    clock: Clock = time.time,
+    jitter: Callable[[], float] = random.random,
+    spool: Spool | None = None,
+    ledger: Ledger | None = None,
+    engines: Sequence[Engine] | None = None,
+    client: StoreClient | None = None,
+) -> Node:
+    """Wire a node. What is left out is the real thing, as configured.
+
+    The ledger is opened and brought up to date, the spool's folder is made; nothing else happens.
+
+    Raises:
+        ConfigurationError: Weights, ledger or spool are not usable.
+        CapacityError: The ledger does not answer.
+    """
+    models = settings.model_paths()
+    weights = {name: _digest(path, f"models.{name}.path") for name, path in models.items()}
+    destinations = settings.to_destinations()
+    with contextlib.ExitStack() as undo:
+        if ledger is None:
+            ledger = open_ledger(settings.database_url())
+            undo.callback(ledger.close)
+        if spool is None:
+            spool = _spool(settings, clock)
+        if engines is None:
+            engines = _engines(settings, models)
+        if client is None:
+            client = PynetStoreClient(settings.node.ae_title)
+        bell, stopping = Bell(), threading.Event()
+        node = Node(
+            settings=settings,
+            clock=clock,
+            bell=bell,
+            stopping=stopping,
+            spool=spool,
+            ledger=ledger,
+            engines=tuple(engines),
+            client=client,
+            scp=StorageScp(
+                ae_title=settings.node.ae_title,
+                host=settings.node.host,
+                port=settings.node.port,
+                peers=PeerList(peers=settings.to_peers()),
+                receiver=Receiving(ledger=ledger, spool=spool, clock=clock, wake=bell.ring),
+                max_associations=settings.node.max_associations,
+            ),
+            planning=Planning(
+                ledger=ledger,
+                spool=spool,
+                routes=settings.to_routes(),
+                destinations={destination.name: destination for destination in destinations},
+                weights=weights,
+                wake=bell.ring,
+            ),
+            synthesizing=tuple(
+                Synthesizing(
+                    ledger=ledger,
+                    spool=spool,
+                    engine=engine,
+                    clock=clock,
+                    wake=bell.ring,
+                    deadline_s=settings.engine.deadline_s,
+                    stopping=stopping.is_set,
+                )
+                for engine in engines
+            ),
+            delivering=tuple(
+                Delivering(
+                    ledger=ledger,
+                    spool=spool,
+                    client=client,
+                    destination=destination,
+                    clock=clock,
+                    jitter=jitter,
+                )
+                for destination in destinations
+            ),
+            recovering=Recovering(ledger=ledger, spool=spool, wake=bell.ring),
+            retaining=Retaining(ledger=ledger, spool=spool, keep_s=settings.retention.keep_s),
+        )
+        undo.pop_all()
+        return node
+
+
+def _digest(path: Path, where: str) -> str:
+    """SHA-256 of a checkpoint file, as its engine will report it."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigurationError(f"{where}: {path} cannot be read: {error.strerror}") from error
+
+
+def _spool(settings: Settings, clock: Clock) -> Spool:
+    root = settings.node.data_dir / SPOOL_FOLDER
+    try:
+        return FileSpool(root, min_free_bytes=settings.retention.min_free_bytes, clock=clock)
+    except OSError as error:
+        raise ConfigurationError(
+            f"node.data_dir: {root} cannot be used: {error.strerror}"
+        ) from error
+
+
+def _engines(settings: Settings, models: Mapping[str, Path]) -> Sequence[Engine]:
+    workers = settings.engine.workers
+    # Alone, the engine decides by itself how many CPU threads it uses; together they share.
+    threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+    paths = {name: str(path) for name, path in models.items()}
+    return [ChildEngine(paths, settings.engine.device, threads=threads) for _ in range(workers)]

@@ -1,0 +1,123 @@
+"""Logging of the node's process: JSON lines on standard output, nothing about patients in them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import warnings
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from dicom_node.domain.errors import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+    from typing import Any, TextIO
+
+    from structlog.typing import WrappedLogger
+
+__all__ = ["LEVEL_VARIABLE", "configure"]
+
+LEVEL_VARIABLE: Final = "DICOM_NODE_LOG_LEVEL"
+"""Environment variable with the level: debug (UIDs appear), info (default), warning, error."""
+
+_FOREIGN_LEVELS: Final[Mapping[str, int]] = {
+    "pynetdicom": logging.WARNING,
+    "pydicom": logging.CRITICAL,  # it quotes the values it complains about
+    "apscheduler": logging.WARNING,
+    "alembic": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+}
+
+_FRAMES: Final = 12
+
+
+def configure(stream: TextIO | None = None, *, level: str | None = None) -> None:
+    """Send everything that is logged in this process to one stream, a JSON object a line.
+
+    Args:
+        stream: Left out, standard output.
+        level: Left out, that of the environment.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _errors_without_text,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel((level or os.environ.get(LEVEL_VARIABLE) or "info").upper())
+    for name, foreign_level in _FOREIGN_LEVELS.items():
+        logging.getLogger(name).setLevel(foreign_level)
+    # Warnings of pydicom quote the value they are about, and they go to standard error.
+    warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\.|$)")
+    threading.excepthook = _log_dead_thread
+
+
+def _errors_without_text(
+    logger: WrappedLogger, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """An exception becomes what it is and where it came from: its text may quote a data set."""
+    info = event.pop("exc_info", None)
+    record = event.get("_record")
+    if info is None and record is not None:
+        # Of a foreign logger, so the sentence may be the exception's text too.
+        info, record.exc_info, record.exc_text = record.exc_info, None, None
+        if info:
+            event["event"] = f"{record.name} reports an exception"
+    error = _exception(info)
+    if error is not None:
+        event["error"] = describe(error)
+        event["trace"] = _places(error)
+    return event
+
+
+def _exception(info: object) -> BaseException | None:
+    if isinstance(info, BaseException):
+        return info
+    if isinstance(info, tuple):
+        return info[1] if isinstance(info[1], BaseException) else None
+    return sys.exc_info()[1] if info else None
+
+
+def _places(error: BaseException) -> list[str]:
+    places, trace = [], error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{PurePath(code.co_filename).name}:{trace.tb_lineno} {code.co_name}")
+        trace = trace.tb_next
+    return places[-_FRAMES:]
+
+
+def _log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
+    structlog.get_logger(__name__).error(
+        "a thread died",
+        thread=arguments.thread.name if arguments.thread is not None else "",
+        exc_info=arguments.exc_value,
+    )

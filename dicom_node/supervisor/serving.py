@@ -1,0 +1,198 @@
+"""The life of a node: lock, build, recover, listen, work, drain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+
+import structlog
+
+from dicom_node import __version__
+from dicom_node.bootstrap import build as build_node
+from dicom_node.supervisor import logs
+from dicom_node.supervisor.locking import sole_owner
+from dicom_node.supervisor.loops import ServiceLoop
+from dicom_node.supervisor.periodic import schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from dicom_node.bootstrap import Node
+    from dicom_node.settings import Settings
+
+__all__ = ["EXIT_WITHIN_S", "serve"]
+
+EXIT_WITHIN_S: Final = 13.0
+"""From the first signal to the end of the process, at the latest. Orchestrators kill after 15 s or
+more; all work is safe to cut, so nothing is worth waiting longer for."""
+
+_CALLERS_END_WITHIN_S: Final = 3.0
+_WORK_ENDS_WITHIN_S: Final = 6.0
+_CUT_WORK_ENDS_WITHIN_S: Final = 3.0
+
+_log = structlog.get_logger(__name__)
+
+
+@runtime_checkable
+class _WarmsUp(Protocol):
+    def warm_up(self) -> threading.Thread: ...
+
+
+@runtime_checkable
+class _Closes(Protocol):
+    def close(self) -> None: ...
+
+
+def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node) -> int:
+    """Run a node until SIGTERM or SIGINT; its exit status, 0 after an orderly end.
+
+    Call it from the main thread. A second signal ends the process at once.
+
+    Args:
+        settings: Of the node.
+        build: Makes the node; another one may replace parts.
+
+    Raises:
+        ConfigurationError: The node cannot start as configured.
+        CapacityError: The ledger does not answer.
+    """
+    logs.configure()
+    stop = threading.Event()
+    with _signals(stop), sole_owner(settings.node.data_dir):
+        node = build(settings)
+        try:
+            node.recovering.at_start(node.clock())
+            _run(node, stop)
+        finally:
+            node.ledger.close()
+    _leave_nobody_behind()
+    return 0
+
+
+def _run(node: Node, stop: threading.Event) -> None:
+    loops = _loops(node)
+    scheduler = schedule(node)
+    try:
+        node.scp.start()
+        for loop in loops:
+            loop.start()
+        scheduler.start()
+        # A line for programs: they wait for this event and read the ports.
+        _log.info(
+            "node_ready",
+            dicom_port=node.scp.port,
+            console_port=None,
+            ae_title=node.settings.node.ae_title,
+            version=__version__,
+            pid=os.getpid(),
+        )
+        for engine in node.engines:
+            if isinstance(engine, _WarmsUp):
+                engine.warm_up()
+        stop.wait()
+    finally:
+        with _no_later_than(EXIT_WITHIN_S):
+            if scheduler.running:
+                scheduler.shutdown(wait=False)
+            _drain(node, loops)
+
+
+def _loops(node: Node) -> list[ServiceLoop]:
+    services: list[tuple[str, Callable[[float], bool]]] = [("planning", node.planning.run_once)]
+    services += [
+        (f"synthesizing-{number}", service.run_once)
+        for number, service in enumerate(node.synthesizing)
+    ]
+    services += [
+        (f"delivering-{service.destination.name}", service.run_once) for service in node.delivering
+    ]
+    return [
+        ServiceLoop(
+            name, run_once, clock=node.clock, wake=node.bell.listen(), stopping=node.stopping
+        )
+        for name, run_once in services
+    ]
+
+
+def _drain(node: Node, loops: list[ServiceLoop]) -> None:
+    """Take nothing new, finish what is short, give back the rest."""
+    _log.info("the node stops: what runs is finished or given back")
+    node.stopping.set()
+    node.bell.ring()
+    node.scp.stop(grace_s=_CALLERS_END_WITHIN_S)
+    _join(loops, _WORK_ENDS_WITHIN_S)
+    for part in (*node.engines, node.client):
+        if isinstance(part, _Closes):
+            part.close()
+    left = _join(loops, _CUT_WORK_ENDS_WITHIN_S)
+    if left:
+        _log.warning("some work was cut; its lease is given back at the next start", services=left)
+    else:
+        _log.info("the node has stopped")
+
+
+def _join(loops: list[ServiceLoop], within_s: float) -> list[str]:
+    """Wait for all together; the names of those that still run."""
+    until = time.monotonic() + within_s
+    return [loop.name for loop in loops if loop.started and not loop.join(until - time.monotonic())]
+
+
+@contextlib.contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """While inside, a signal asks for the end, and another one ends at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _no_later_than(seconds: float) -> Iterator[None]:
+    """End the process if what is inside takes longer: it is made to be cut at any point."""
+
+    def leave() -> None:
+        _log.error("the node could not stop in time and leaves; its work is given back at start")
+        _exit_now()
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _leave_nobody_behind() -> None:
+    """A thread of a dead association may hang in its socket and would keep the process alive."""
+    others = [
+        thread
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and not thread.daemon
+    ]
+    until = time.monotonic() + 1.0
+    for thread in others:
+        thread.join(max(0.0, until - time.monotonic()))
+    if any(thread.is_alive() for thread in others):
+        _log.warning("threads of broken associations are left behind", count=len(others))
+        _exit_now()
+
+
+def _exit_now() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
