@@ -6,14 +6,14 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from pydicom.uid import RLELossless
+from pydicom.uid import ExplicitVRBigEndian
 
 from dicom_node.domain.errors import ImageError
 from dicom_node.iod.elements import FOREIGN_ERRORS, number, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pydicom.dataset import Dataset, FileDataset
+    from pydicom.dataset import FileDataset
 
 __all__ = ["MAX_PIXELS", "MIN_SIDE", "check_form", "stored_values"]
 
@@ -81,27 +81,37 @@ def stored_values(ds: FileDataset) -> NDArray[np.int64]:
     """
     check_form(ds)
     syntax = ds.file_meta.TransferSyntaxUID
+    shape = (int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0))
     try:
-        decoded = np.asarray(ds.pixel_array)
+        if syntax.is_compressed and syntax.is_encapsulated:
+            values = np.asarray(ds.pixel_array).astype(np.int64)
+        else:
+            values = _uncompressed(ds, shape)
     except FOREIGN_ERRORS as error:
         # The decoder's own words may quote the data set, so only the kind of failure is told.
         raise ImageError(
             f"Pixel Data cannot be decoded from {syntax.name} ({type(error).__name__})"
         ) from None
-    shape = (int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0))
-    if decoded.shape != shape:
-        raise ImageError(f"Pixel Data decodes to shape {decoded.shape}, not {shape}")
-    values = decoded.astype(np.int64)
-    if syntax.is_compressed and syntax != RLELossless:
-        return values
-    return _masked(values, ds)
+    if values.shape != shape:
+        raise ImageError(f"Pixel Data decodes to shape {values.shape}, not {shape}")
+    return values
 
 
-def _masked(values: NDArray[np.int64], ds: Dataset) -> NDArray[np.int64]:
-    """The Bits Stored below High Bit; older modalities keep overlays in the bits above."""
+def _uncompressed(ds: FileDataset, shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Words of Bits Allocated, of which the Bits Stored below High Bit count.
+
+    Older modalities keep overlays in the other bits; pydicom leaves High Bit out of account.
+    """
+    size = int(number(ds, "BitsAllocated") or 16) // 8
+    big = ds.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
+    data = ds.PixelData
+    if size == 1 and big and ds["PixelData"].VR == "OW":  # bytes in words, PS3.5 A.3
+        data = np.frombuffer(data, "<u2").byteswap().tobytes()
+    count = shape[0] * shape[1]
+    words = np.frombuffer(data, f"{'>' if big else '<'}u{size}", count=count)
     bits = int(number(ds, "BitsStored") or 16)
     high = int(number(ds, "HighBit") or bits - 1)
-    values = (values >> max(high - bits + 1, 0)) & ((1 << bits) - 1)
+    values = (words.astype(np.int64) >> max(high - bits + 1, 0)) & ((1 << bits) - 1)
     if number(ds, "PixelRepresentation") == 1.0:
         values = np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
-    return values
+    return values.reshape(shape)

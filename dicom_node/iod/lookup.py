@@ -55,17 +55,17 @@ def read_table(item: Dataset, *, signed: bool) -> Table:
     first, bits = int(descriptor[1]), int(descriptor[2])
     if signed and first >= 1 << 15:
         first -= 1 << 16
-    entries = _entries(item, count)
+    entries = _entries(item, count, bits)
     if not 2 <= bits <= 16 or len(entries) != count:
         raise ImageError(f"LUT Data has {len(entries)} entries of {bits} bits, not {count}")
     return Table(first=first, entries=entries, bits=bits)
 
 
-def _entries(item: Dataset, count: int) -> NDArray[np.float64]:
+def _entries(item: Dataset, count: int, bits: int) -> NDArray[np.float64]:
     data = value_bytes(item, "LUTData")
     if data is None:
         return np.asarray(numbers(item, "LUTData"), np.float64)
-    if len(data) in (count, count + count % 2) and count != len(data) // 2:
+    if bits <= 8 and len(data) in (count, count + 1):  # one byte each, as LUTs of 8 bits may be
         return np.frombuffer(data[:count], np.uint8).astype(np.float64)
     element = item.get_item("LUTData")
     big = not getattr(element, "is_little_endian", True)
