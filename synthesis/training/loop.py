@@ -16,6 +16,7 @@ from synthesis.diffusion import draw_times, velocity_loss
 from synthesis.model import PRESETS, ViewTransformer
 from synthesis.model.patching import at_resolution, resized_weights
 from synthesis.training.batches import Batches
+from synthesis.training.precision import bfloat16_is_faster
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,6 +133,9 @@ class _Run:
         self.folder = folder
         self.stage = self.samples = self.total = self.updates = 0
         self.batches = Batches(recipe)
+        self.half = recipe.precision == "bfloat16" or (
+            recipe.precision == "auto" and bfloat16_is_faster()
+        )
         torch.manual_seed(recipe.seed)
         self._build(recipe.stages[0].resolution)
         path = folder / "state.pt"
@@ -176,8 +180,9 @@ class _Run:
         )
         noise = torch.randn(batch.target.shape, generator=generator)
         noisy = torch.lerp(noise, batch.target, times.view(-1, 1, 1, 1))
-        context = self.model.read_source(batch.source).repeated(stage.targets)
-        predicted = self.model(noisy, times, batch.pose, batch.guess, context)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            context = self.model.read_source(batch.source).repeated(stage.targets)
+            predicted = self.model(noisy, times, batch.pose, batch.guess, context).float()
         loss = velocity_loss(predicted, batch.target, times)
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(stage)

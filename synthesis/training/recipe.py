@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -12,6 +12,9 @@ from synthesis.errors import SynthesisError
 from synthesis.model import PRESETS
 
 __all__ = ["Recipe", "RecipeError", "Stage", "load_recipe"]
+
+PRECISIONS: Final = ("auto", "float32", "bfloat16")
+"""Values of `Recipe.precision`."""
 
 
 class RecipeError(SynthesisError, ValueError):
@@ -59,6 +62,8 @@ class Recipe:
         tone_share: Share of sources (with their targets) under a random tone curve.
         source_noise: Largest standard deviation of noise on the source.
         checkpoint_s: Seconds between checkpoints.
+        precision: Of the network's arithmetic: ``float32``, ``bfloat16`` or ``auto``, the faster of
+            the two on this machine. Weights, loss and optimiser stay in float32.
         threads: Of torch; 0 leaves it alone.
     """
 
@@ -77,6 +82,7 @@ class Recipe:
     tone_share: float = 0.5
     source_noise: float = 0.03
     checkpoint_s: float = 180.0
+    precision: str = "auto"
     threads: int = 0
 
 
@@ -108,6 +114,8 @@ def load_recipe(path: Path) -> Recipe:
     )
     if recipe.preset not in PRESETS:
         raise RecipeError(f"{path}: preset: {recipe.preset!r} is not one of {sorted(PRESETS)}")
+    if recipe.precision not in PRECISIONS:
+        raise RecipeError(f"{path}: precision: {recipe.precision!r} is not one of {PRECISIONS}")
     return recipe
 
 
