@@ -102,7 +102,7 @@ class View:
             value = float(getattr(self, name))
             if not math.isfinite(value):
                 raise ViewError(f"{name} is {value}: give a finite number")
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, value + 0.0)  # -0.0 is the same view as 0.0
         object.__setattr__(self, "primary_deg", wrap_deg(self.primary_deg))
         if abs(self.secondary_deg) > 90.0:
             raise ViewError(f"secondary_deg is {self.secondary_deg}: give -90 to 90")

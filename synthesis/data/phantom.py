@@ -83,7 +83,8 @@ class Phantom:
             )
             mu[x[:, None, None] + y[:, None] + z <= 1.0] += part.mu_per_mm
         split = [size for n in shape for size in (n, fine)]
-        return mu.reshape(split).mean(axis=(1, 3, 5), dtype=np.float32)
+        voxels: NDArray[np.float32] = mu.reshape(split).mean(axis=(1, 3, 5), dtype=np.float32)
+        return voxels
 
     def volume(
         self,
