@@ -17,6 +17,7 @@ from dicom_node.bootstrap import build as build_node
 from dicom_node.supervisor import logs
 from dicom_node.supervisor.locking import sole_owner
 from dicom_node.supervisor.loops import ServiceLoop
+from dicom_node.supervisor.memory import give_back_large_blocks
 from dicom_node.supervisor.periodic import schedule
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
         CapacityError: The ledger does not answer.
     """
     logs.configure()
+    give_back_large_blocks()
     stop = threading.Event()
     with _signals(stop), sole_owner(settings.node.data_dir):
         node = build(settings)
