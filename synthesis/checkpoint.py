@@ -155,5 +155,5 @@ def _metadata(data: bytes) -> dict[str, str]:
     # Layout of the format: length of the header (8 bytes, little endian), then JSON.
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
-    metadata = header.get("__metadata__", {})
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
     return metadata if isinstance(metadata, dict) else {}

@@ -1,0 +1,288 @@
+"""The network, its sizes, its resolutions and its files."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from synthesis import checkpoint
+from synthesis.checkpoint import Card, read, write
+from synthesis.errors import CheckpointError
+from synthesis.families.vcdit import guesses, pose_features
+from synthesis.model import PRESETS, ModelConfig, ViewTransformer
+from synthesis.model.patching import at_resolution, resized_weights
+from synthesis.types import View
+from tests.weights import tiny_network
+
+TINY = PRESETS["tiny"]
+PA = View(primary_deg=0.0)
+TARGETS = [View(primary_deg=a) for a in (-60.0, 20.0, 90.0)]
+
+
+def inputs(size: int = 32, seed: int = 0) -> tuple[torch.Tensor, ...]:
+    """Noisy target, time, pose, guess and source of three targets of one source."""
+    generator = torch.Generator().manual_seed(seed)
+    source = torch.rand(1, 1, size, size, generator=generator) * 2 - 1
+    repeated = source.expand(3, -1, -1, -1)
+    return (
+        torch.randn(3, 1, size, size, generator=generator),
+        torch.tensor([0.0, 0.3, 0.9]),
+        pose_features(PA, TARGETS, field_mm=358.4),
+        guesses(repeated, PA, TARGETS, field_mm=358.4),
+        source,
+    )
+
+
+def run(network: ViewTransformer, *parts: torch.Tensor) -> torch.Tensor:
+    noisy, time, pose, guess, source = parts
+    with torch.inference_mode():
+        out: torch.Tensor = network(
+            noisy, time, pose, guess, network.read_source(source).repeated(len(noisy))
+        )
+    return out
+
+
+def test_out_comes_an_image_of_the_size_of_what_went_in() -> None:
+    assert run(tiny_network(), *inputs()).shape == (3, 1, 32, 32)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small"])
+def test_an_untrained_network_answers_with_the_slab_guess(name: str) -> None:
+    config = at_resolution(PRESETS[name], 32 if name == "tiny" else 64)
+    parts = inputs(config.resolution)
+    torch.testing.assert_close(run(ViewTransformer(config), *parts), parts[3])
+
+
+def test_views_times_noise_and_sources_all_change_the_answer() -> None:
+    network, parts = tiny_network(), inputs()
+    before = run(network, *parts)
+    for index, name in enumerate(("noise", "time", "pose", "guess", "source")):
+        changed = list(parts)
+        changed[index] = parts[index] * 0.5 + 0.1
+        assert (run(network, *changed) - before).abs().max() > 1e-4, name
+
+
+def test_a_source_read_once_and_repeated_is_a_source_read_for_every_target() -> None:
+    network = tiny_network()
+    noisy, time, pose, guess, source = inputs()
+    with torch.inference_mode():
+        shared = network(noisy, time, pose, guess, network.read_source(source).repeated(3))
+        again = network(noisy, time, pose, guess, network.read_source(source.expand(3, -1, -1, -1)))
+    torch.testing.assert_close(shared, again, atol=1e-5, rtol=0)
+
+
+def test_repeating_keeps_the_targets_of_a_source_together() -> None:
+    network = tiny_network()
+    two = torch.stack([torch.zeros(1, 32, 32), torch.ones(1, 32, 32)])
+    with torch.inference_mode():
+        keys = network.read_source(two).repeated(3).keys_values[0][0]
+    assert torch.equal(keys[0], keys[2])
+    assert torch.equal(keys[3], keys[5])
+    assert not torch.equal(keys[2], keys[3])
+
+
+def test_a_target_does_not_see_the_others_of_its_batch() -> None:
+    network, parts = tiny_network(), inputs()
+    together = run(network, *parts)
+    for index in range(3):
+        alone = run(network, *(part[index : index + 1] for part in parts[:4]), parts[4])
+        # The order of sums differs with the shape of a batch: float32 rounding, no more.
+        torch.testing.assert_close(alone[0], together[index], atol=1e-5, rtol=0)
+
+
+def _area(images: torch.Tensor, size: int) -> torch.Tensor:
+    return torch.nn.functional.interpolate(images, size=(size, size), mode="area")
+
+
+@pytest.mark.parametrize("finer", [64, 128])
+def test_a_finer_network_does_on_an_image_what_the_coarse_one_did_on_the_image_resized(
+    finer: int,
+) -> None:
+    coarse = tiny_network()
+    with torch.no_grad():  # a trained head's pixels vary smoothly within a cell: here, not at all
+        coarse.pixels.weight[1:] = coarse.pixels.weight[:1]
+        coarse.pixels.bias[1:] = coarse.pixels.bias[:1]  # type: ignore[index]
+    config = at_resolution(TINY, finer)
+    fine = ViewTransformer(config).eval()
+    fine.load_state_dict(resized_weights(coarse.state_dict(), TINY, config))
+    noisy, time, pose, guess, source = inputs(finer)
+    # The coarse network's correction, every pixel of a cell the same, is the fine one's.
+    small = run(coarse, _area(noisy, 32), time, pose, _area(guess, 32), _area(source, 32))
+    correction = _area(small - _area(guess, 32), 16)
+    expected = guess + torch.nn.functional.interpolate(correction, scale_factor=finer // 16)
+    torch.testing.assert_close(run(fine, noisy, time, pose, guess, source), expected)
+
+
+def test_a_coarser_network_gives_the_means_of_what_the_fine_one_gave() -> None:
+    fine, config = tiny_network(), at_resolution(TINY, 16)
+    coarse = ViewTransformer(config).eval()
+    coarse.load_state_dict(resized_weights(fine.state_dict(), TINY, config))
+    noisy, time, pose, guess, source = inputs(16)
+
+    def larger(images: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(images, scale_factor=2)
+
+    given = run(fine, larger(noisy), time, pose, larger(guess), larger(source))
+    made = run(coarse, noisy, time, pose, guess, source)
+    torch.testing.assert_close(made, _area(given, 16), atol=1e-5, rtol=1e-4)
+
+
+def test_every_resolution_costs_the_same_tokens() -> None:
+    assert {at_resolution(TINY, size).token_grid for size in (16, 32, 64, 256)} == {4}
+
+
+def test_a_resolution_that_does_not_fit_the_grid_is_refused() -> None:
+    for size in (0, 8, 40):
+        with pytest.raises(CheckpointError, match="grid of 16"):
+            at_resolution(TINY, size)
+
+
+def test_weights_are_resized_within_one_grid_only() -> None:
+    with pytest.raises(CheckpointError):
+        resized_weights(tiny_network().state_dict(), TINY, replace(TINY, resolution=64))
+    with pytest.raises(CheckpointError):
+        resized_weights(tiny_network().state_dict(), TINY, replace(TINY, width=64))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"width": 0}, {"resolution": 30}, {"heads": 3}, {"width": 36, "heads": 6}]
+)
+def test_sizes_that_do_not_fit_together_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(CheckpointError):
+        replace(TINY, **wrong)
+
+
+def test_every_preset_stands_and_survives_its_own_description() -> None:
+    for config in PRESETS.values():
+        assert ModelConfig.from_dict(config.to_dict()) == config
+
+
+# --- files
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    network, path = tiny_network(), tmp_path / "a" / "x.safetensors"
+    card = Card(name="n", version="v", steps=5, trained={"patients": ["p"], "samples": 3})
+    write(path, network, card)
+    found = read(path)
+    assert (found.config, found.card) == (TINY, card)
+    assert found.digest == sha256(path.read_bytes()).hexdigest()
+    assert torch.equal(run(found.model(), *inputs()), run(network, *inputs()))
+    assert [p.name for p in path.parent.iterdir()] == ["x.safetensors"]
+
+
+def test_half_precision_halves_the_file_and_hardly_changes_the_answer(tmp_path: Path) -> None:
+    network, card = tiny_network(), Card(name="n", version="v", steps=5, trained={})
+    write(tmp_path / "full", network, card)
+    write(tmp_path / "half", network, card, half=True)
+    assert (tmp_path / "half").stat().st_size < 0.6 * (tmp_path / "full").stat().st_size
+    answer = run(read(tmp_path / "half").model(), *inputs())
+    torch.testing.assert_close(answer, run(network, *inputs()), atol=5e-3, rtol=0)
+
+
+def test_a_checkpoint_names_itself_for_records(checkpoint_path: Path) -> None:
+    identity = read(checkpoint_path).identity()
+    assert (identity.name, identity.family, identity.resolution) == ("tiny", "vcdit", 32)
+    assert identity.default_steps == 2
+    assert identity.digest == sha256(checkpoint_path.read_bytes()).hexdigest()
+
+
+def stored(path: Path, weights: dict[str, torch.Tensor] | None = None, **changes: str | None) -> Path:
+    """A checkpoint with other weights or metadata; None leaves an entry out."""
+    metadata: dict[str, str | None] = {
+        "format": "vcdit-1",
+        "config": json.dumps(TINY.to_dict()),
+        "card": json.dumps({"name": "n", "version": "v", "steps": 1, "trained": {}}),
+        **changes,
+    }
+    path.write_bytes(
+        save(
+            dict(tiny_network().state_dict()) if weights is None else weights,
+            metadata={key: value for key, value in metadata.items() if value is not None},
+        )
+    )
+    return path
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"gone\.safetensors"):
+        read(tmp_path / "gone.safetensors")
+    with pytest.raises(CheckpointError):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"short",
+        b"not a checkpoint at all, but text",
+        struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 3) + b"\xff\xfe\xfd",
+        struct.pack("<Q", 1 << 60) + b"{}",
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(CheckpointError):
+        read(tmp_path / "x")
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path, checkpoint_path: Path) -> None:
+    data = checkpoint_path.read_bytes()
+    (tmp_path / "x").write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointError):
+        read(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "vcdit-0"},
+        {"format": None},
+        {"config": None},
+        {"config": "{"},
+        {"config": "[]"},
+        {"config": json.dumps({**TINY.to_dict(), "extra": 1})},
+        {"config": json.dumps({**TINY.to_dict(), "width": "32"})},
+        {"config": json.dumps({**TINY.to_dict(), "width": 0})},
+        {"card": None},
+        {"card": "5"},
+        {"card": json.dumps({"name": "n"})},
+        {"card": json.dumps({"name": "n", "version": "v", "steps": 1, "trained": {}, "x": 1})},
+    ],
+)
+def test_a_wrong_description_is_refused(tmp_path: Path, changes: dict[str, str | None]) -> None:
+    with pytest.raises(CheckpointError):
+        read(stored(tmp_path / "x", **changes))
+
+
+def test_weights_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    weights = dict(tiny_network().state_dict())
+    weights["merge.bias"] = torch.full_like(weights["merge.bias"], float("nan"))
+    with pytest.raises(CheckpointError, match=r"merge\.bias"):
+        read(stored(tmp_path / "x", weights))
+
+
+def test_missing_and_foreign_and_misshapen_weights_are_refused(tmp_path: Path) -> None:
+    good = dict(tiny_network().state_dict())
+    missing = {name: value for name, value in good.items() if name != "merge.bias"}
+    foreign = {**good, "other": torch.zeros(1)}
+    misshapen = {**good, "merge.bias": torch.zeros(3)}
+    for weights in (missing, foreign, misshapen):
+        found = read(stored(tmp_path / "x", weights))
+        for resolution in (None, 64):
+            with pytest.raises(CheckpointError):
+                found.model(resolution)
+
+
+def test_bundled_names_the_packaged_file() -> None:
+    path = checkpoint.bundled_path()
+    assert path.parts[-3:] == ("synthesis", "weights", "chest.safetensors")
