@@ -100,6 +100,10 @@ def demo(
     views: Annotated[
         str, typer.Option(metavar="NAME", help="A set of views; see the list below.")
     ] = "sweep-30",
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A checkpoint; left out, the weights that come along."),
+    ] = None,
 ) -> None:
     """See it work: a radiograph is sent to a node, and its views come back to an archive.
 
@@ -111,7 +115,7 @@ def demo(
     if views not in VIEW_SETS:
         hint = did_you_mean(views, VIEW_SETS, otherwise="there are")
         raise ConfigurationError(f"--views: no view set is named {views!r}{hint}")
-    run(out=out, source=source, views=views, console=_console())
+    run(out=out, source=source, views=views, model=model, console=_console())
 
 
 @app.command("check-config")

@@ -35,11 +35,12 @@ VIEW_SETS: Final[dict[str, dict[str, Any]]] = {
 """What ``--views`` may name: 6, 12, 2, 2 and 11 views."""
 
 
-def configuration(*, views: str, data_dir: Path, archive_port: int) -> dict[str, Any]:
+def configuration(*, views: str, model: str, data_dir: Path, archive_port: int) -> dict[str, Any]:
     """Plain data of a whole configuration file.
 
     Args:
         views: A key of `VIEW_SETS`.
+        model: Path of a checkpoint, or ``bundled``.
         data_dir: Where the node keeps its data.
         archive_port: Of the archive on this machine.
     """
@@ -57,7 +58,7 @@ def configuration(*, views: str, data_dir: Path, archive_port: int) -> dict[str,
             }
         ],
         "view_sets": VIEW_SETS,
-        "models": {"chest": {"path": "bundled"}},
+        "models": {"chest": {"path": model}},
         "routes": [
             {
                 "name": "frontal-chest",

@@ -23,6 +23,7 @@ from dicom_node.demo.watching import Watch
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.iod.reading import read_header, source_view
 from dicom_node.settings import load
+from dicom_node.settings.sections import BUNDLED
 from dicom_node.store.ledger import read_ledger
 
 if TYPE_CHECKING:
@@ -52,13 +53,16 @@ def bundled_radiograph() -> Path:
     )
 
 
-def run(*, out: Path, source: Path | None, views: str, console: Console) -> None:
+def run(
+    *, out: Path, source: Path | None, views: str, model: Path | None, console: Console
+) -> None:
     """Do the main job once, and leave archive, picture and report in a folder.
 
     Args:
         out: Folder to write to, made when it is not there.
         source: The radiograph; None is the bundled one.
         views: A key of `VIEW_SETS`.
+        model: A checkpoint; None is the bundled weights.
         console: Where people watch.
 
     Raises:
@@ -83,9 +87,15 @@ def run(*, out: Path, source: Path | None, views: str, console: Console) -> None
             )
             archive_port = archive.wait_for("archive_ready", READY_S)["port"]
             config = work / "node.yaml"
-            data = configuration(views=views, data_dir=work / "data", archive_port=archive_port)
+            data = configuration(
+                views=views,
+                model=BUNDLED if model is None else str(model.absolute()),
+                data_dir=work / "data",
+                archive_port=archive_port,
+            )
             config.write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
             settings = load(config)
+            settings.model_paths()  # a missing model is told at once, not by the node's log
             node = stack.enter_context(
                 started(
                     "the node", "dicom_node", "serve", "--config", str(config), log=out / "node.log"
@@ -135,6 +145,11 @@ def run(*, out: Path, source: Path | None, views: str, console: Console) -> None
         ),
     )
     console.print(results.table(arrived))
+    console.print(
+        f"After {timings.received:.1f} s received, {timings.synthesized:.1f} s synthesized, "
+        f"{timings.stored:.1f} s stored.",
+        highlight=False,
+    )
     for name in ("contact_sheet.png", "report.json", "archive"):
         console.print(f"  {out / name}", highlight=False, soft_wrap=True)
 

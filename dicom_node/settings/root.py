@@ -140,5 +140,5 @@ def _route_digest(route: RouteSettings, plan: ViewSetSettings) -> str:
 
 def _bundled_weights() -> Path | None:
     """The checkpoint packaged with the synthesis library; None when there is none."""
-    folder = Path(synthesis.__file__).parent / "weights"
-    return next(iter(sorted(folder.glob("*.safetensors"))), None)
+    path = Path(synthesis.__file__).parent / "weights" / "chest.safetensors"
+    return path if path.is_file() else None

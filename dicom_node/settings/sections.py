@@ -295,17 +295,10 @@ class EngineSettings(Section):
 
     device: Device = "auto"
     """auto (a GPU when there is one), cpu, cuda, cuda:N or mps."""
-    workers: Annotated[int, Field(strict=True, ge=1)] = 1
-    """Engine processes; only 1 is available yet."""
+    workers: Annotated[int, Field(strict=True, ge=1, le=64)] = 1
+    """Engine processes, each with the models in its own memory."""
     deadline_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
     """Seconds after which a synthesis is stopped and counted as a failed attempt."""
-
-    @field_validator("workers")
-    @classmethod
-    def _one_worker_yet(cls, workers: int) -> int:
-        if workers != 1:
-            raise ValueError(f"more than one engine process is not available yet: 1, not {workers}")
-        return workers
 
 
 class ConsoleSettings(Section):

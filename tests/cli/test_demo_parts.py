@@ -30,7 +30,7 @@ from synthesis.types import View
 @pytest.mark.parametrize("views", list(VIEW_SETS))
 def test_every_view_set_of_the_demo_loads_and_resolves(views: str, tmp_path: Path) -> None:
     path = tmp_path / "node.yaml"
-    data = configuration(views=views, data_dir=tmp_path / "data", archive_port=104)
+    data = configuration(views=views, model="bundled", data_dir=tmp_path / "data", archive_port=104)
     path.write_text(yaml.safe_dump(data), encoding="utf-8")
     (route,) = load(path).to_routes()
     for source in (View(primary_deg=0), View(primary_deg=180)):
