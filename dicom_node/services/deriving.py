@@ -49,6 +49,10 @@ def check_result(job: Job, result: SynthesisResult) -> None:
         raise IntegrityError(f"{ordered} {order.steps} steps and the engine took {result.steps}")
     if tuple(image.view for image in result.images) != order.views.views:
         raise IntegrityError(f"{ordered} {len(order.views)} views and the engine made others")
+    if len(result.chosen) != len(result.images) or not all(
+        0 <= sample < order.samples for sample in result.chosen
+    ):
+        raise IntegrityError(f"{ordered} {order.samples} samples and the engine kept others")
 
 
 def products(
@@ -126,7 +130,7 @@ def _provenance(
         model=result.model,
         view=result.images[index].view,
         index=index,
-        sample=0,
+        sample=result.chosen[index],
         samples=order.samples,
         steps=result.steps,
         seed=result.seed,

@@ -36,7 +36,7 @@ class FakeEngine:
         if self.failures:
             raise self.failures.pop(0)
         scale = request.source.intensity
-        height, width = 32, 24
+        height, width = 256, 256
         images = []
         for index, view in enumerate(request.views):
             noise = np.random.default_rng([request.seed, index]).random((height, width))
@@ -56,9 +56,10 @@ class FakeEngine:
                 version="1",
                 family="vcdit",
                 digest=self.weights,
-                resolution=32,
+                resolution=256,
                 default_steps=8,
             ),
+            chosen=(request.samples - 1,) * len(images),
             steps=request.steps or 8,
             seed=request.seed,
             seconds=0.0,
