@@ -51,6 +51,10 @@ class SynthesisEngine:
 
         With several samples a view, the one nearest to their mean is kept: the least eccentric.
 
+        A lateral lets less through than a frontal view, and a radiographer exposes it longer, which
+        in attenuation subtracts a constant. The same is done here, as automatic exposure control
+        does it, by the mean over a central field; `SynthesisResult.exposures` holds the constants.
+
         Raises:
             NonFiniteError: The model produced NaN or infinity.
         """
@@ -84,24 +88,32 @@ class SynthesisEngine:
         distance = (stack - stack.mean(dim=0)).square().mean(dim=(2, 3))  # (samples, views)
         chosen = distance.argmin(dim=0).tolist()
         spacing = field_mm / size
-        images = tuple(
-            Radiograph(
-                pixels=request.source.intensity.from_model(stack[kept, index].numpy()),
-                spacing_mm=(spacing, spacing),
-                view=view,
-                intensity=request.source.intensity,
+        scale = request.source.intensity
+        images, exposures = [], []
+        for index, (view, kept) in enumerate(zip(views, chosen, strict=True)):
+            made_view = stack[kept, index].numpy()
+            extra = max(0.0, _exposed(made_view) - _exposed(image))
+            pixels = scale.from_model(made_view - extra)
+            exposures.append(extra * (scale.high - scale.low) / 2.0)
+            images.append(
+                Radiograph(pixels=pixels, spacing_mm=(spacing, spacing), view=view, intensity=scale)
             )
-            for index, (view, kept) in enumerate(zip(views, chosen, strict=True))
-        )
         return SynthesisResult(
-            images=images,
+            images=tuple(images),
             model=self.identity,
             chosen=tuple(chosen),
+            exposures=tuple(exposures),
             steps=steps,
             seed=request.seed,
             seconds=time.monotonic() - began,
             spacing_nominal=request.source.spacing_mm is None,
         )
+
+
+def _exposed(image: NDArray[np.float32]) -> float:
+    """Mean over the central quarter of an image, where the chambers of exposure control lie."""
+    rows, columns = (n // 4 for n in image.shape)
+    return float(image[rows:-rows, columns:-columns].mean())
 
 
 def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:

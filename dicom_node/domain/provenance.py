@@ -37,6 +37,8 @@ class Provenance:
         steps: Network evaluations a view.
         seed: Of the noise.
         spacing_nominal: True when lengths are not to be measured.
+        exposure: What was subtracted from the view's attenuation, in the source's detector values,
+            to expose it as the source was.
         synthesized_at: ISO 8601, with offset.
     """
 
@@ -59,6 +61,7 @@ class Provenance:
     seed: int
     spacing_nominal: bool
     synthesized_at: str
+    exposure: float = 0.0
 
     def to_json(self) -> str:
         """One text per value."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from dicom_node.domain.errors import ImageError
 from dicom_node.iod.grey import Window
-from synthesis.types import IntensityScale
+from synthesis.types import FRONTAL_DENSE, IntensityScale
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def intensity_scale(grey: Grey) -> IntensityScale:
     low, high = (float(v) for v in np.percentile(values, (AIR_PERCENT, DENSE_PERCENT)))
     if not high > low:
         raise ImageError("the image is constant: there is nothing to make views from")
-    return IntensityScale(low=low, high=high)
+    return IntensityScale.of_frontal(air=low, dense=high)
 
 
 def _without_spikes(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -75,6 +75,7 @@ def with_windows(grey: Grey, intensity: IntensityScale) -> GreyScale:
         values = grey.attenuation[grey.valid]
         ends = (float(values.min()), float(values.max()))
     else:
-        ends = (intensity.low, intensity.high)
+        dense = intensity.low + FRONTAL_DENSE * (intensity.high - intensity.low)
+        ends = (intensity.low, dense)
     low, high = sorted(scale.gain * end + scale.bias for end in ends)
     return replace(scale, windows=(Window(low=low, high=high),))

@@ -131,6 +131,7 @@ def _provenance(
         view=result.images[index].view,
         index=index,
         sample=result.chosen[index],
+        exposure=result.exposures[index] if result.exposures else 0.0,
         samples=order.samples,
         steps=result.steps,
         seed=result.seed,

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from synthesis.data.volumes import AIR_HU, Volume
+from synthesis.types import FRONTAL_DENSE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,11 +197,11 @@ def tone_curve(
 ) -> Float[Tensor, "groups views h w"]:
     """A random monotone tone curve per group, the same for all its views.
 
-    Radiographs for presentation went through a vendor's curve: gamma, a window, a soft toe and
-    shoulder. Images are on [-1, 1]; so is the result.
+    Radiographs for presentation went through a vendor's curve: gamma, a soft toe and shoulder.
+    Images are on [-1, 1]; so is the result.
 
     Args:
-        images: Views of one patient are one group.
+        images: Views of one patient are one group; the first of each is the source.
         generator: Of the draws.
         share: Part of the groups that get a curve.
     """
@@ -210,12 +211,15 @@ def tone_curve(
         return torch.rand(count, 1, 1, 1, generator=generator) * (high - low) + low
 
     unit = ((images + 1) / 2).clamp_min(0.0)
-    high = draw(0.45, 1.0)
-    low = draw(0.0, 0.05)
-    windowed = ((unit - low) / (high - low)).clamp_min(0.0)
-    # A shoulder instead of a clip: dense parts flatten, as vendors' curves do.
-    shoulder = draw(0.0, 1.0)
-    soft = windowed / (1 + (windowed.clamp_min(1e-6) ** 4)) ** 0.25
-    curved = (shoulder * soft + (1 - shoulder) * windowed).clamp_min(1e-6) ** draw(0.6, 1.5)
+    # Curves keep air and the source's densest parts where `IntensityScale.of_frontal` puts them.
+    dense = torch.quantile(unit[:, 0].flatten(1), 0.995, dim=1).clamp_min(0.05).view(-1, 1, 1, 1)
+    relative = unit / dense
+    # A toe and a shoulder: x^a / (x^a + c (1 - x)) bends both ends and keeps 0 and 1; denser parts
+    # of other views go on along the gamma alone.
+    bend, gamma = draw(0.6, 1.6), draw(0.6, 1.6)
+    inside = relative.clamp(1e-4, 1.0) ** gamma
+    curved = inside / (inside + bend * (1 - inside))
+    curved = torch.where(relative > 1.0, relative ** gamma.clamp_max(1.0), curved)
+    toned = curved * FRONTAL_DENSE * draw(0.88, 1.12)
     chosen = torch.rand(count, 1, 1, 1, generator=generator) < share
-    return torch.where(chosen, curved.clamp(0.0, 1.2) * 2 - 1, images)
+    return torch.where(chosen, toned * 2 - 1, images)
