@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dicom_node.domain.retry import RetryPolicy
-from dicom_node.domain.routes import Destination, Form, Route, Sweep, ViewPlan
+from dicom_node.domain.routes import Destination, Route, Sweep, ViewPlan
 from dicom_node.domain.rules import Equals, Predicate
 from dicom_node.services.delivering import Delivering
 from dicom_node.services.planning import Planning
