@@ -248,8 +248,8 @@ class _Run:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.stage, self.samples, self.total, self.updates = state["progress"]
-        if self.stage < len(self.recipe.stages):
-            self._build(self.recipe.stages[self.stage].resolution)
+        last = min(self.stage, len(self.recipe.stages) - 1)  # a finished run stays in its last
+        self._build(self.recipe.stages[last].resolution)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import yaml
 
-from synthesis.errors import SynthesisError
+from synthesis.errors import CheckpointError, SynthesisError
 from synthesis.model import PRESETS
+from synthesis.model.patching import at_resolution
 
 __all__ = ["Recipe", "RecipeError", "Stage", "load_recipe"]
 
@@ -101,6 +102,9 @@ def load_recipe(path: Path) -> Recipe:
     stages = data.pop("stages", None)
     if not isinstance(stages, list) or not stages:
         raise RecipeError(f"{path}: stages: give a list of at least one stage")
+    kept_out = data.get("validate", [])
+    if not isinstance(kept_out, list) or not all(isinstance(name, str) for name in kept_out):
+        raise RecipeError(f"{path}: validate: give a list of patients")
     recipe: Recipe = _build(
         Recipe,
         {
@@ -108,7 +112,7 @@ def load_recipe(path: Path) -> Recipe:
             "stages": tuple(
                 _build(Stage, stage, f"{path}: stages[{i}]") for i, stage in enumerate(stages)
             ),
-            "validate": tuple(data.get("validate", ())),
+            "validate": tuple(kept_out),
         },
         str(path),
     )
@@ -116,7 +120,20 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: preset: {recipe.preset!r} is not one of {sorted(PRESETS)}")
     if recipe.precision not in PRECISIONS:
         raise RecipeError(f"{path}: precision: {recipe.precision!r} is not one of {PRECISIONS}")
+    for i, stage in enumerate(recipe.stages):
+        if min(stage.resolution, stage.samples, stage.sources, stage.targets) < 1:
+            raise RecipeError(
+                f"{path}: stages[{i}]: resolution, samples, sources, targets are >= 1"
+            )
+        try:
+            at_resolution(PRESETS[recipe.preset], stage.resolution)
+        except CheckpointError as error:
+            raise RecipeError(f"{path}: stages[{i}]: {error}") from error
     return recipe
+
+
+_KINDS = {"int": (int,), "float": (int, float), "str": (str,)}
+"""What YAML may give for a field of a type. It reads 5e-4, without a point, as text."""
 
 
 def _build(kind: type[Any], values: Any, where: str) -> Any:
@@ -125,6 +142,11 @@ def _build(kind: type[Any], values: Any, where: str) -> Any:
     unknown = sorted(set(values) - {f.name for f in fields(kind)})
     if unknown:
         raise RecipeError(f"{where}: unknown keys {', '.join(unknown)}")
+    types = {f.name: str(f.type) for f in fields(kind)}
+    for name, value in values.items():
+        wanted = _KINDS.get(types[name], (object,))
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise RecipeError(f"{where}: {name}: {value!r} is no {types[name]}")
     try:
         return kind(**values)
     except TypeError as error:

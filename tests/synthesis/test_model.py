@@ -194,7 +194,9 @@ def test_a_checkpoint_names_itself_for_records(checkpoint_path: Path) -> None:
     assert identity.digest == sha256(checkpoint_path.read_bytes()).hexdigest()
 
 
-def stored(path: Path, weights: dict[str, torch.Tensor] | None = None, **changes: str | None) -> Path:
+def stored(
+    path: Path, weights: dict[str, torch.Tensor] | None = None, **changes: str | None
+) -> Path:
     """A checkpoint with other weights or metadata; None leaves an entry out."""
     metadata: dict[str, str | None] = {
         "format": "vcdit-1",

@@ -1,0 +1,203 @@
+"""Recipes, batches and the loop, on phantoms."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from synthesis.checkpoint import read
+from synthesis.training.batches import Batches
+from synthesis.training.loop import Progress, train
+from synthesis.training.recipe import Recipe, RecipeError, Stage, load_recipe
+
+STAGE = Stage(resolution=32, samples=240, sources=2, targets=3)
+
+
+def recipe(shards: Path, *stages: Stage, **changes: object) -> Recipe:
+    plain = Recipe(
+        name="test",
+        preset="tiny",
+        cache=str(shards),
+        stages=stages or (STAGE,),
+        seed=1,
+        warmup=10,
+        tone_share=0.5,
+        precision="float32",
+        checkpoint_s=1e9,
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return dict(read(path).weights)
+
+
+def after(updates: int):  # type: ignore[no-untyped-def]
+    """A `stop` that says so after that many updates."""
+    left = iter(range(updates - 1))
+    return lambda: next(left, None) is None
+
+
+def against_the_guess(plan: Recipe, path: Path) -> float:
+    """Squared error of the regression over that of the slab guess, on batches never trained on."""
+    batches, network = Batches(plan), read(path).model()
+    errors = torch.zeros(2)
+    for number in range(20):
+        batch = batches.draw(STAGE, 10**6 + number)
+        noise = torch.randn(batch.target.shape, generator=torch.Generator().manual_seed(number))
+        with torch.inference_mode():
+            context = network.read_source(batch.source).repeated(STAGE.targets)
+            made = network(noise, torch.zeros(6), batch.pose, batch.guess, context)
+        errors += torch.stack(
+            [(image - batch.target).square().mean() for image in (made, batch.guess)]
+        )
+    return float(errors[0] / errors[1])
+
+
+def test_a_short_run_learns_on_schedule(shards: Path, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    plan = recipe(shards, replace(STAGE, samples=3000, learning_rate=2e-3, targets=6), ema=0.99)
+    path = train(plan, tmp_path, report=reports.append, every=50)
+    assert [r.samples for r in reports] == list(range(600, 3001, 600))
+    assert all(r.samples_per_s > 0 for r in reports)
+    assert reports[-1].loss < 0.65 * reports[0].loss
+    assert against_the_guess(plan, path) < 0.85
+    found = read(path)
+    assert found.card.version == "3000 samples"
+    assert found.card.trained["recipe"]["seed"] == 1
+    assert str(shards) not in json.dumps(dict(found.card.trained))
+
+
+@pytest.mark.parametrize("updates", [1, 17, 39])
+def test_a_run_cut_in_the_middle_ends_where_an_uninterrupted_one_does(
+    shards: Path, tmp_path: Path, updates: int
+) -> None:
+    plan = recipe(shards)
+    whole = weights(train(plan, tmp_path / "whole", report=lambda p: None))
+    train(plan, tmp_path / "cut", report=lambda p: None, stop=after(updates))
+    assert read(tmp_path / "cut" / "ema.safetensors").card.version == f"{6 * updates} samples"
+    cut = weights(train(plan, tmp_path / "cut", report=lambda p: None))
+    for name, value in whole.items():
+        assert torch.equal(cut[name], value), name  # to the bit, on one thread
+
+
+def test_a_run_cut_in_its_second_stage_ends_where_an_uninterrupted_one_does(
+    shards: Path, tmp_path: Path
+) -> None:
+    plan = recipe(shards, replace(STAGE, resolution=16, samples=60), replace(STAGE, samples=60))
+    whole = train(plan, tmp_path / "whole", report=lambda p: None)
+    assert read(whole).config.resolution == 32
+    for _ in range(4):
+        train(plan, tmp_path / "cut", report=lambda p: None, stop=after(6))
+    cut = weights(tmp_path / "cut" / "ema.safetensors")
+    for name, value in weights(whole).items():
+        assert torch.equal(cut[name], value), name
+
+
+def test_a_finished_run_is_left_as_it_is(shards: Path, tmp_path: Path) -> None:
+    plan = recipe(shards, replace(STAGE, resolution=16, samples=12), replace(STAGE, samples=12))
+    first = weights(train(plan, tmp_path, report=lambda p: None))
+    again = weights(train(plan, tmp_path, report=lambda p: None))
+    assert all(torch.equal(again[name], value) for name, value in first.items())
+
+
+def test_the_next_stage_starts_from_what_the_last_one_learned(shards: Path, tmp_path: Path) -> None:
+    coarse = replace(STAGE, resolution=16, samples=2400, learning_rate=2e-3, targets=6)
+    plan = recipe(shards, coarse, replace(STAGE, samples=6), ema=0.99)
+    path = train(plan, tmp_path, report=lambda p: None)
+    assert read(path).config.resolution == 32
+    assert against_the_guess(plan, path) < 0.9  # one update from nothing gives 1.0
+
+
+def test_a_seed_decides_the_weights(shards: Path, tmp_path: Path) -> None:
+    short = replace(STAGE, samples=12)
+    made = [
+        weights(train(recipe(shards, short, seed=s), tmp_path / str(i), report=lambda p: None))
+        for i, s in enumerate((1, 1, 2))
+    ]
+    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
+    assert any(not torch.equal(made[0][name], made[2][name]) for name in made[0])
+
+
+def test_a_batch_follows_from_its_number(shards: Path) -> None:
+    batches, again = Batches(recipe(shards)), Batches(recipe(shards))
+    first, other = batches.draw(STAGE, 7), batches.draw(STAGE, 8)
+    assert torch.equal(first.target, again.draw(STAGE, 7).target)
+    assert not torch.equal(first.target, other.target)
+    assert first.source.shape == (2, 1, 32, 32)
+    assert first.target.shape == first.guess.shape == (6, 1, 32, 32)
+    assert first.pose.shape == (6, 11)
+
+
+def test_patients_kept_out_are_not_drawn(shards: Path) -> None:
+    assert Batches(recipe(shards)).refresh() == 4
+    assert Batches(recipe(shards, validate=("small",))).refresh() == 2
+    with pytest.raises(RecipeError, match="no rendered patients"):
+        Batches(recipe(shards, validate=("small", "large")))
+
+
+def test_a_cache_too_coarse_for_the_stage_is_refused(shards: Path) -> None:
+    with pytest.raises(RecipeError, match="64 px"):
+        Batches(recipe(shards)).draw(replace(STAGE, resolution=64), 0)
+
+
+GOOD = """
+name: x
+preset: tiny
+cache: somewhere
+stages: [{resolution: 32, samples: 10}]
+"""
+
+
+def test_a_recipe_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(GOOD + "validate: [a, b]\nseed: 3\nema: 1\n")
+    found = load_recipe(path)
+    assert (found.validate, found.seed, found.stages[0].samples) == (("a", "b"), 3, 10)
+    assert found.warmup == Recipe(name="x", preset="tiny", cache="c", stages=()).warmup
+
+
+def test_the_shipped_recipe_is_read() -> None:
+    folder = Path(__file__).parents[2] / "config" / "training"
+    names = sorted(path.name for path in folder.glob("*.yaml"))
+    assert "small.yaml" in names
+    for name in names:
+        assert load_recipe(folder / name).stages
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[", "r.yaml"),
+        ("- a", "mapping"),
+        ("name: x", "stages"),
+        (GOOD.replace("tiny", "huge"), "huge"),
+        (GOOD + "colour: red", "colour"),
+        (GOOD.replace("samples: 10", "sample: 10"), "stages"),
+        (GOOD.replace("name: x", ""), "name"),
+        (GOOD.replace("samples: 10", "samples: many"), "samples"),
+        (GOOD.replace("samples: 10", "samples: 0"), "samples"),
+        (GOOD + "seed: one", "seed"),
+        (GOOD + "seed: 1.5", "seed"),
+        (GOOD + "threads: true", "threads"),
+        (GOOD + "ema: high", "ema"),
+        (GOOD + "validate: lidc", "validate"),
+        (GOOD + "validate:", "validate"),
+        (GOOD.replace("resolution: 32", "resolution: 40"), "40"),
+        (GOOD + "precision: int4", "precision"),
+    ],
+)
+def test_a_wrong_recipe_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=named):
+        load_recipe(path)
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="gone"):
+        load_recipe(tmp_path / "gone.yaml")
