@@ -110,6 +110,6 @@ def add_banner(
     return np.concatenate([above, stored, below], axis=0)
 
 
-def painted(mask: NDArray[np.float64], *, black: int, white: int) -> NDArray[np.float64]:
+def painted(mask: NDArray[np.float64], *, black: float, white: float) -> NDArray[np.float64]:
     """A mask of letters in stored values."""
     return np.rint(black + (white - black) * mask)

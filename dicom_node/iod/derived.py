@@ -227,6 +227,9 @@ def _derivation_words(image: Radiograph, provenance: Provenance) -> str:
         if provenance.spacing_nominal or image.spacing_mm is None
         else "Pixel spacing is that at a virtual detector; lengths are magnified."
     )
+    exposure = (
+        f", exposed like its source by {provenance.exposure:g}" if provenance.exposure else ""
+    )
     words = (
         f"Synthesized by artificial intelligence; this view was never exposed. "
         f"View {view_words(provenance.view)}, positioner primary "
@@ -234,7 +237,8 @@ def _derivation_words(image: Radiograph, provenance: Provenance) -> str:
         f"made from the {provenance.source_view.label} radiograph in Source Image Sequence. "
         f"Model {model.name} {model.version} ({model.family}, sha256 {model.digest[:16]}), "
         f"{provenance.steps} steps, seed {provenance.seed}, sample {provenance.sample + 1} of "
-        f"{provenance.samples}; {PRODUCT} {__version__}, route {provenance.route}. {scale}"
+        f"{provenance.samples}{exposure}; {PRODUCT} {__version__}, "
+        f"route {provenance.route}. {scale}"
     )
     return ascii_text(words, DESCRIPTION_LIMIT)
 

@@ -119,7 +119,7 @@ def read(pixels: np.ndarray | None = None, **attributes: object) -> Source:
 def synthesized(source: Source, view: View, *, side: int = 64) -> Radiograph:
     """Something that looks like an answer of the engine: the source's grey levels, square."""
     scale = source.radiograph.intensity
-    unit = chest(side, side, top=1000, seed=7) / 1000.0
+    unit = chest(side, side, top=500, seed=7) / 1000.0
     return Radiograph(
         pixels=(scale.low + unit * (scale.high - scale.low)).astype(np.float32),
         spacing_mm=(1.5625, 1.5625),
@@ -185,7 +185,7 @@ def dciodvfy(data: bytes, folder: Path) -> list[str]:
     path = folder / "object.dcm"
     path.write_bytes(data)
     program = Path(sys.executable).parent / "dciodvfy"
-    done = subprocess.run([program, path], capture_output=True, text=True, check=False)
-    lines = (done.stdout + done.stderr).splitlines()
+    done = subprocess.run([program, path], capture_output=True, check=False)
+    lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
     assert any("Image" in line for line in lines), f"dciodvfy did not recognise the IOD: {lines}"
     return lines
