@@ -1,10 +1,11 @@
-"""A first guess of another view: the source smeared through a slab and projected again.
+"""A first guess of another view: the source smeared through the body's depth, projected again.
 
-Back-project a frontal image along its (nearly parallel) rays into a slab as thick as a body and
-project the slab from elsewhere. In closed form every axis is one matrix: pixels shrink by the
-cosine of the turn and blur by a box as wide as the slab looks from there. The guess equals the
-source at 0 degrees, conserves what Helgason and Ludwig's zeroth condition conserves (each row's
-sum, for a turn about the long axis), and at 90 degrees knows just that sum: a sound start.
+Back-project a frontal image along its (nearly parallel) rays into a body whose matter lies at
+depths like those of a round bar, and project that from elsewhere. In closed form every axis is one
+matrix: pixels shrink by the cosine of the turn and blur by the bar's profile as wide as it looks
+from there. The guess equals the source at 0 degrees, conserves what Helgason and Ludwig's zeroth
+condition conserves (each row's sum, for a turn about the long axis), and at 90 degrees knows just
+that sum: a sound start. Its profile ends softly, so that it leaves no edges to be undone.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-__all__ = ["SLAB_MM", "slab_guess", "slab_matrix"]
+__all__ = ["DEPTH_MM", "slab_guess", "slab_matrix"]
 
-SLAB_MM: Final = 220.0
-"""Thickness of the slab: an adult chest from front to back."""
+DEPTH_MM: Final = 250.0
+"""Depth of the body: an adult chest from front to back, skin to skin."""
+
+_LEAST: Final = 1e-6
+"""Least width of a box or profile in pixels, so that no quotient is 0 / 0."""
 
 
 def slab_matrix(
@@ -33,16 +37,32 @@ def slab_matrix(
         size: Pixels along the axis.
         pitch_mm: Pixel pitch at the isocentre.
     """
-    pixel = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
-    cosine, sine = torch.cos(turn_rad)[:, None, None], torch.sin(turn_rad)[:, None, None]
-    # In units of pixels: a source pixel becomes a box of this width about its new place.
-    width = cosine.abs() + sine.abs() * SLAB_MM / pitch_mm[:, None, None]
-    middle = pixel[None, None, :] * cosine
-    edge = pixel[None, :, None]
-    overlap = torch.minimum(edge + 0.5, middle + width / 2) - torch.maximum(
-        edge - 0.5, middle - width / 2
+    pixel = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    turn = turn_rad.double()[:, None, None]
+    # In units of pixels: a source pixel becomes a box about its new place, blurred by the profile.
+    box = torch.cos(turn).abs().clamp_min(_LEAST)
+    radius = (torch.sin(turn).abs() * DEPTH_MM / 2 / pitch_mm.double()[:, None, None]).clamp_min(
+        _LEAST
     )
-    return overlap.clamp_min(0.0) / width
+    offset = pixel[None, :, None] - pixel[None, None, :] * torch.cos(turn)
+    high, low = offset + 0.5, offset - 0.5
+    mass = (
+        _twice_integrated(high + box / 2, radius)
+        - _twice_integrated(high - box / 2, radius)
+        - _twice_integrated(low + box / 2, radius)
+        + _twice_integrated(low - box / 2, radius)
+    )
+    return (mass / box).float()
+
+
+def _twice_integrated(
+    x: Float[Tensor, "batch size size"], radius: Float[Tensor, "batch 1 1"]
+) -> Float[Tensor, "batch size size"]:
+    """Second antiderivative of a semicircle of unit mass: 0 left of it, x right of it."""
+    u = (x / radius).clamp(-1.0, 1.0)
+    root = (1 - u * u).clamp_min(0.0).sqrt()
+    inside = radius * (u / 2 + (u * torch.asin(u) + root - root**3 / 3) / torch.pi)
+    return inside + (x - radius).clamp_min(0.0)
 
 
 def slab_guess(

@@ -1,4 +1,4 @@
-"""The first guess: a source smeared through a slab and projected again."""
+"""The first guess: a source smeared through the body's depth and projected again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from synthesis.geometry.slab import SLAB_MM, slab_guess
+from synthesis.geometry.slab import DEPTH_MM, slab_guess
 
 SIZE, PITCH = 64, 5.0
 
@@ -47,13 +47,15 @@ def test_a_tilt_keeps_every_columns_sum() -> None:
         torch.testing.assert_close(guess(source, 0, elevation).sum(0), source.sum(0))
 
 
-def test_at_90_degrees_a_row_is_its_sum_spread_over_the_thickness_of_the_slab() -> None:
+def test_at_90_degrees_a_row_is_its_sum_spread_over_the_depth_of_the_body() -> None:
     made = guess(blob(12, 32), 90)
-    wide = SLAB_MM / PITCH  # 44 pixels, about the middle wherever the source was
-    expected = blob(12, 32).sum(1)[:, None] / wide
-    torch.testing.assert_close(made[:, 11:53], expected.expand(-1, 42))
-    assert made[:, :9].abs().max() < 1e-6
-    assert made[:, 55:].abs().max() < 1e-6
+    radius = DEPTH_MM / 2 / PITCH  # 25 pixels, about the middle wherever the source was
+    x = torch.arange(SIZE) - (SIZE - 1) / 2
+    semicircle = 2 / (math.pi * radius**2) * (radius**2 - x**2).clamp_min(0).sqrt()
+    expected = blob(12, 32).sum(1)[:, None] * semicircle
+    assert float((made - expected)[:, 9:55].abs().max()) < 0.01 * float(expected.max())
+    assert made[:, :6].abs().max() < 1e-6
+    assert made[:, 58:].abs().max() < 1e-6
 
 
 def test_the_further_the_turn_the_wider_the_smear() -> None:
@@ -77,15 +79,9 @@ def test_what_stands_right_of_the_middle_stays_there_and_comes_nearer_by_the_cos
         assert abs(now - was * math.cos(math.radians(azimuth))) < 0.02
 
 
-def test_it_is_exact_for_a_body_that_is_such_a_slab() -> None:
-    # A box 180 mm wide and as thick as the slab, of attenuation 1 per mm, seen from 30 degrees
-    # in parallel rays: a trapezoid, flat at 220 / cos 30, falling over 220 sin 30 about the edges.
-    half = 90.0
+def test_it_is_exact_from_the_side_for_a_body_that_is_a_round_bar() -> None:
+    # A bar of the assumed depth, of attenuation 1 per mm: the chord, from wherever one looks.
     x = (torch.arange(SIZE) - (SIZE - 1) / 2) * PITCH
-    source = torch.where(x.abs() < half, SLAB_MM, 0.0).expand(SIZE, -1)
-    angle = math.radians(30.0)
-    flat = half * math.cos(angle) - SLAB_MM / 2 * math.sin(angle)
-    foot = half * math.cos(angle) + SLAB_MM / 2 * math.sin(angle)
-    exact = SLAB_MM / math.cos(angle) * ((foot - x.abs()) / (foot - flat)).clamp(0, 1)
-    made = guess(source, 30.0)[32]
-    assert float((made - exact).abs().max()) < 0.03 * SLAB_MM
+    chord = 2 * ((DEPTH_MM / 2) ** 2 - x**2).clamp_min(0).sqrt()
+    made = guess(chord.expand(SIZE, -1), 90.0)[32]
+    assert float((made - chord).abs().max()) < 0.03 * DEPTH_MM
