@@ -1,0 +1,97 @@
+"""The two tables of states: what is legal stands here once more, pair by pair."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from dicom_node.domain import deliveries, jobs
+from dicom_node.domain.deliveries import DELIVERY_TABLE, DeliveryEvent, DeliveryState
+from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.jobs import JOB_TABLE, JobEvent, JobState
+
+JOB_PATHS = """
+queued leased running
+queued cancelled cancelled
+running finished done
+running failed queued
+running lease_expired queued
+running gave_up quarantined
+quarantined released queued
+quarantined cancelled cancelled
+"""
+
+DELIVERY_PATHS = """
+pending leased sending
+pending cancelled cancelled
+sending all_stored_no_commitment closed
+sending all_stored stored
+sending failed pending
+sending lease_expired pending
+sending gave_up quarantined
+stored commit_asked commit_requested
+stored gave_up quarantined
+commit_requested commit_confirmed committed
+commit_requested commit_timed_out stored
+commit_requested commit_failed pending
+quarantined released pending
+quarantined cancelled cancelled
+"""
+
+
+def paths(text: str) -> dict[tuple[str, str], str]:
+    return {(a, b): c for a, b, c in (line.split() for line in text.strip().splitlines())}
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(JobState, JobEvent)))
+def test_a_job_takes_the_legal_ways_and_no_other(state: JobState, event: JobEvent) -> None:
+    expected = paths(JOB_PATHS).get((state.value, event.value))
+    if expected is None:
+        with pytest.raises(IntegrityError, match=f"{state}.*{event}"):
+            jobs.advance(state, event)
+    else:
+        assert jobs.advance(state, event).value == expected
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(DeliveryState, DeliveryEvent)))
+def test_a_delivery_takes_the_legal_ways_and_no_other(
+    state: DeliveryState, event: DeliveryEvent
+) -> None:
+    expected = paths(DELIVERY_PATHS).get((state.value, event.value))
+    if expected is None:
+        with pytest.raises(IntegrityError, match=f"{state}.*{event}"):
+            deliveries.advance(state, event)
+    else:
+        assert deliveries.advance(state, event).value == expected
+
+
+@pytest.mark.parametrize(
+    ("table", "first", "final"),
+    [
+        (JOB_TABLE, JobState.QUEUED, {JobState.DONE, JobState.CANCELLED}),
+        (
+            DELIVERY_TABLE,
+            DeliveryState.PENDING,
+            {DeliveryState.CLOSED, DeliveryState.COMMITTED, DeliveryState.CANCELLED},
+        ),
+    ],
+)
+def test_every_state_can_be_reached_and_only_the_final_ones_are_not_left(
+    table: dict[tuple[object, object], object], first: object, final: set[object]
+) -> None:
+    reached, todo = {first}, [first]
+    while todo:
+        state = todo.pop()
+        for (before, _), after in table.items():
+            if before == state and after not in reached:
+                reached.add(after)
+                todo.append(after)
+    assert reached == set(type(first))  # type: ignore[call-overload]
+    assert reached - {before for before, _ in table} == final
+
+
+@pytest.mark.parametrize("table", [JOB_TABLE, DELIVERY_TABLE])
+def test_every_event_of_a_table_may_happen(table: dict[tuple[object, object], object]) -> None:
+    events = {event for _, event in table}
+    assert events == set(type(next(iter(events))))  # type: ignore[call-overload]
