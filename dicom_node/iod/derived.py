@@ -107,6 +107,9 @@ def build(
 
     Returns:
         A data set that `encode` writes and `conformance.verify` checks.
+
+    Raises:
+        ImageError: The source's patient or study is too broken to be copied.
     """
     at = _in_zone_of(source.dataset, synthesized_at)
     ds = Dataset()

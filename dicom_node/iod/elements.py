@@ -20,6 +20,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import VR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +74,9 @@ _NUMBER_FORMATS: Final = {
 _WORD_BYTES: Final = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8, "AT": 2, "US or OW": 2}
 """Bytes of one word of the binary VRs without a number format (PS3.5 7.3)."""
 
+_KNOWN_VRS: Final = frozenset(one.value for one in VR if len(one.value) == 2) - {"UN"}
+"""What a file may say; anything else is damage, and UN says nothing."""
+
 
 def _tag(keyword: str) -> BaseTag:
     tag = tag_for_keyword(keyword)
@@ -82,12 +86,18 @@ def _tag(keyword: str) -> BaseTag:
 
 
 def _element(ds: Dataset, keyword: str) -> DataElement | RawDataElement | None:
-    return cast("DataElement | RawDataElement | None", ds.get_item(_tag(keyword)))
+    return _raw(ds, _tag(keyword))
+
+
+def _raw(ds: Dataset, tag: BaseTag) -> DataElement | RawDataElement | None:
+    # Without keep_deferred pydicom converts an empty element, and chokes on a damaged one.
+    found = ds.get_item(tag, keep_deferred=True)
+    return cast("DataElement | RawDataElement | None", found)
 
 
 def _vr_of(raw: RawDataElement) -> str:
     """The VR a raw element is to be read with: its own where it has one, else the dictionary's."""
-    if raw.VR and raw.VR != "UN":
+    if raw.VR in _KNOWN_VRS:
         return str(raw.VR)
     return dictionary_VR(raw.tag) if dictionary_has_tag(raw.tag) else "UN"
 
@@ -199,7 +209,9 @@ def carried(ds: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
     Sequences are copied item by item; binary values are turned to little endian. The copy stays
     raw, so that pydicom writes the bytes it was given instead of decoding and encoding them.
     """
-    element = cast("DataElement | RawDataElement", ds.get_item(tag))
+    element = _raw(ds, tag)
+    if element is None:
+        raise KeyError(f"the data set has no {tag}")
     vr = _vr_of(element) if isinstance(element, RawDataElement) else str(element.VR)
     if vr == "SQ":
         copies = [_carried_item(item) for item in cast("ItemSequence", ds[tag].value or [])]

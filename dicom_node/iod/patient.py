@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.tag import Tag
 
-from dicom_node.iod.elements import carried
+from dicom_node.domain.errors import ImageError
+from dicom_node.iod.elements import FOREIGN_ERRORS, carried
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -97,9 +98,19 @@ def copied_tags(source: Dataset) -> tuple[BaseTag, ...]:
 
 
 def copy_patient_and_study(source: Dataset, target: Dataset) -> None:
-    """Put the source's patient and study into a new object, byte for byte."""
+    """Put the source's patient and study into a new object, byte for byte.
+
+    Raises:
+        ImageError: An element is so broken that it cannot be copied.
+    """
     for tag in copied_tags(source):
-        target[tag] = carried(source, tag)
+        try:
+            target[tag] = carried(source, tag)
+        except FOREIGN_ERRORS as error:
+            name = keyword_for_tag(tag) or f"{tag}"
+            raise ImageError(
+                f"{name} of the source is broken and cannot be copied ({type(error).__name__})"
+            ) from None
     for keyword in REQUIRED_EMPTY:
         if keyword not in target:
             setattr(target, keyword, None)

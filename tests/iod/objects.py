@@ -20,6 +20,7 @@ from dicom_node.domain.provenance import Provenance
 from dicom_node.domain.routes import Form
 from dicom_node.iod import derived
 from dicom_node.iod.derived import SeriesIdentity
+from dicom_node.iod.elements import text
 from dicom_node.iod.reading import Source, read_source
 from synthesis.types import ModelIdentity, Radiograph, View
 
@@ -137,8 +138,8 @@ def provenance_of(
         job_key=JobKey("cd" * 32),
         route="frontal-chest",
         route_digest="ef" * 32,
-        source_sop_class_uid=str(source.dataset.SOPClassUID),
-        source_sop_instance_uid=str(source.dataset.SOPInstanceUID),
+        source_sop_class_uid=text(source.dataset, "SOPClassUID"),
+        source_sop_instance_uid=text(source.dataset, "SOPInstanceUID"),
         source_digest="01" * 32,
         source_view=source.radiograph.view,
         source_spacing_mm=source.radiograph.spacing_mm,

@@ -68,8 +68,6 @@ def _uids(ds: Dataset, source: Source, form: Form) -> Iterator[str]:
             yield f"{keyword} is the source's"
     if len(set(own)) != len(own):
         yield "SOPInstanceUID, SeriesInstanceUID and DeviceUID are not different"
-    if not _is_uid(text(ds, "StudyInstanceUID")):
-        yield "StudyInstanceUID is no valid UID"
     meta = getattr(ds, "file_meta", None)
     if meta is None or any(
         text(meta, f"MediaStorage{keyword}") != text(ds, keyword)

@@ -63,4 +63,6 @@ def _same_items(one: Dataset, other: Dataset, keyword: str) -> bool:
 
 
 def _tags(item: Dataset) -> list[BaseTag]:
-    return sorted(Tag(key) for key in item.keys() if not Tag(key).is_private)  # noqa: SIM118
+    """Of the elements that are copied: no group lengths, nothing private."""
+    tags = sorted(Tag(key) for key in item.keys())  # noqa: SIM118
+    return [tag for tag in tags if tag.element and not tag.is_private]
