@@ -24,7 +24,7 @@ from dicom_node import PRODUCT, __version__
 from dicom_node.domain.routes import Form
 from dicom_node.iod.anatomy import decimal, put_anatomy, put_view
 from dicom_node.iod.banner import add_banner, view_words
-from dicom_node.iod.codes import ARTIFICIAL_INTELLIGENCE, SOURCE_IMAGE, code_item
+from dicom_node.iod.derivation import put_derivation
 from dicom_node.iod.elements import text
 from dicom_node.iod.equipment import ascii_text, put_equipment
 from dicom_node.iod.patient import copy_patient_and_study
@@ -61,9 +61,6 @@ PROVENANCE_ELEMENT: Final = 0x01
 
 IMPLEMENTATION_UID: Final = UID("2.25.157227821483126095057375779078179253488")
 """Implementation Class UID of the files this product writes (PS3.7 D.3.3.2)."""
-
-DESCRIPTION_LIMIT: Final = 1024
-"""Longest Derivation Description (ST, PS3.5 6.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +114,8 @@ def build(
     _put_identity(ds, form=form, provenance=provenance, series=series, uid=sop_instance_uid, at=at)
     put_equipment(source.dataset, ds, provenance=provenance, device_uid=series.device_uid, at=at)
     _put_marks(ds, annotated=banner or text(source.dataset, "BurnedInAnnotation") == "YES")
-    _put_derivation(ds, source, image, provenance)
+    nominal = provenance.spacing_nominal or image.spacing_mm is None
+    put_derivation(ds, source.dataset, provenance, nominal=nominal)
     put_anatomy(source.dataset, ds)
     put_view(ds, image.view, form)
     _put_spacing(ds, image, form)
@@ -203,47 +201,6 @@ def _put_marks(ds: Dataset, *, annotated: bool) -> None:
     ds.BurnedInAnnotation = "YES" if annotated else "NO"
     ds.RecognizableVisualFeatures = "NO"
     ds.QualityControlImage = "NO"
-
-
-def _put_derivation(ds: Dataset, source: Source, image: Radiograph, provenance: Provenance) -> None:
-    ds.DerivationDescription = _derivation_words(image, provenance)
-    ds.DerivationCodeSequence = ItemSequence([code_item(ARTIFICIAL_INTELLIGENCE)])
-    item = Dataset()
-    item.ReferencedSOPClassUID = text(source.dataset, "SOPClassUID")
-    item.ReferencedSOPInstanceUID = text(source.dataset, "SOPInstanceUID")
-    item.SpatialLocationsPreserved = "NO"
-    item.PurposeOfReferenceCodeSequence = ItemSequence([code_item(SOURCE_IMAGE)])
-    ds.SourceImageSequence = ItemSequence([item])
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = item.ReferencedSOPClassUID
-    instance.ReferencedSOPInstanceUID = item.ReferencedSOPInstanceUID
-    group = Dataset()
-    group.SeriesInstanceUID = text(source.dataset, "SeriesInstanceUID")
-    group.ReferencedInstanceSequence = ItemSequence([instance])
-    ds.ReferencedSeriesSequence = ItemSequence([group])
-
-
-def _derivation_words(image: Radiograph, provenance: Provenance) -> str:
-    model = provenance.model
-    scale = (
-        "Lengths are NOMINAL: the source states no pixel spacing, do not measure."
-        if provenance.spacing_nominal or image.spacing_mm is None
-        else "Pixel spacing is that at a virtual detector; lengths are magnified."
-    )
-    exposure = (
-        f", exposed like its source by {provenance.exposure:g}" if provenance.exposure else ""
-    )
-    words = (
-        f"Synthesized by artificial intelligence; this view was never exposed. "
-        f"View {view_words(provenance.view)}, positioner primary "
-        f"{provenance.view.primary_deg:g} and secondary {provenance.view.secondary_deg:g} deg, "
-        f"made from the {provenance.source_view.label} radiograph in Source Image Sequence. "
-        f"Model {model.name} {model.version} ({model.family}, sha256 {model.digest[:16]}), "
-        f"{provenance.steps} steps, seed {provenance.seed}, sample {provenance.sample + 1} of "
-        f"{provenance.samples}{exposure}; {PRODUCT} {__version__}, "
-        f"route {provenance.route}. {scale}"
-    )
-    return ascii_text(words, DESCRIPTION_LIMIT)
 
 
 def _put_spacing(ds: Dataset, image: Radiograph, form: Form) -> None:

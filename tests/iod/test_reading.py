@@ -7,15 +7,18 @@ import traceback
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import RLELossless
+from pynetdicom import AE, evt
 
 from dicom_node import MANUFACTURER, PRODUCT
 from dicom_node.domain.errors import ImageError, InputError, NodeError
 from dicom_node.domain.header import ROUTING_KEYWORDS
 from dicom_node.iod.reading import read_header, read_source, source_view
-from tests.iod.objects import SOP_UID, file_of, radiograph, read, real
+from tests.iod.objects import SOP_UID, chest, file_of, radiograph, read, real
 
 SECRETS = ("Geheim", "Patientin", "19500607", "P-123", "Alma")
 
@@ -202,3 +205,31 @@ def test_the_source_keeps_its_attributes_and_not_its_pixels() -> None:
     assert "PixelData" not in source.dataset
     assert source.dataset.PatientID == "P-123"
     assert source.radiograph.view.label == "PA"
+
+
+def test_a_file_as_the_storage_service_writes_it_is_read() -> None:
+    # pynetdicom's `event.encoded_dataset()`: its own file meta before the bytes as received.
+    received: list[bytes] = []
+
+    def store(event: evt.Event) -> int:
+        received.append(event.encoded_dataset())
+        return 0x0000
+
+    ds = radiograph()
+    ds.compress(RLELossless, generate_instance_uid=False)
+    scp = AE("NODE")
+    scp.add_supported_context(ds.SOPClassUID, [RLELossless])
+    server = scp.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)]
+    )
+    try:
+        scu = AE("MODALITY")
+        scu.add_requested_context(ds.SOPClassUID, [RLELossless])
+        assoc = scu.associate("127.0.0.1", server.server_address[1])
+        assert assoc.is_established
+        assert assoc.send_c_store(ds).Status == 0x0000
+        assoc.release()
+    finally:
+        server.shutdown()
+    assert read_header(received[0]).first("TransferSyntaxUID") == RLELossless
+    np.testing.assert_array_equal(read_source(received[0]).radiograph.pixels, chest())
