@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from synthesis.diffusion import view_noise
 from synthesis.evaluation import metrics
@@ -110,6 +111,7 @@ def measure(
     samples: int,
     seed: int,
     means: MeanViews | None,
+    noise_size: int | None = None,
     advance: Callable[[int], None] = lambda views: None,
 ) -> Measured:
     """Synthesize every view of a patient, several times, and score it beside the baselines.
@@ -121,21 +123,31 @@ def measure(
         samples: Independent samples a view.
         seed: Of the noise.
         means: Mean training views, where there are any.
+        noise_size: Resolution the weights were trained at, where it is another: noise is drawn
+            there and resized, so that a cell's mean, which is what the network reads, is as noisy
+            as it was in training.
         advance: Told how many more views were made.
     """
     config = network.config
+
+    def synthesized(views: Sequence[View], steps: int, sample: int) -> Float[Tensor, "views h w"]:
+        side = noise_size or config.resolution
+        noise = torch.stack([view_noise(seed, sample, view, side) for view in views])
+        noise = F.interpolate(noise, size=(config.resolution,) * 2, mode="area")
+        return _synthesized(network, truth, views, noise, steps, advance)
+
     patches = {"cell": config.cell, "token": config.cell * config.stride}
     drawn, regressed = [], []
     seconds = 0.0
     for sample in range(samples):
         began = time.monotonic()
-        made = _synthesized(network, truth, truth.views, steps, sample, seed, advance)
+        made = synthesized(truth.views, steps, sample)
         seconds += time.monotonic() - began
         drawn.append(scores(made, truth.images, **patches))
-        regression = _synthesized(network, truth, truth.views, 1, sample, seed, advance)
+        regression = synthesized(truth.views, 1, sample)
         regressed.append(scores(regression, truth.images, **patches))
         if sample == 0:
-            shown = _shown(network, truth, made, steps, seed)
+            shown = _shown(truth, made, synthesized([FRONTAL], steps, 0)[0])
     copies = truth.source.expand_as(truth.images)
     mean = None if means is None else _mean_images(means, truth)
     return Measured(
@@ -158,44 +170,36 @@ def _synthesized(
     network: ViewTransformer,
     truth: Truth,
     views: Sequence[View],
+    noise: Float[Tensor, "views 1 h w"],
     steps: int,
-    sample: int,
-    seed: int,
     advance: Callable[[int], None],
 ) -> Float[Tensor, "views h w"]:
     device = next(network.parameters()).device
-    size = network.config.resolution
     made = []
     for start in range(0, len(views), _BATCH):
-        part = views[start : start + _BATCH]
-        noise = torch.stack([view_noise(seed, sample, view, size) for view in part])
+        part = slice(start, start + _BATCH)
         images = vcdit.synthesize(
             network,
             truth.source.to(device),
             FRONTAL,
-            part,
-            noise.to(device),
+            views[part],
+            noise[part].to(device),
             field_mm=FIELD_MM,
             steps=steps,
         )
         made.append(images[:, 0].cpu())
-        advance(len(part))
+        advance(len(views[part]))
     return torch.cat(made)
 
 
 def _shown(
-    network: ViewTransformer,
-    truth: Truth,
-    made: Float[Tensor, "views h w"],
-    steps: int,
-    seed: int,
+    truth: Truth, made: Float[Tensor, "views h w"], frontal: Float[Tensor, "h w"]
 ) -> dict[float, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     shown = {}
     for angle in SHEET_DEG:
         view = FRONTAL.rotated(angle)
         if view == FRONTAL:
-            again = _synthesized(network, truth, [view], steps, 0, seed, lambda views: None)
-            shown[angle] = (truth.source[0].numpy(), again[0].numpy())
+            shown[angle] = (truth.source[0].numpy(), frontal.numpy())
         elif view in truth.views:
             index = truth.views.index(view)
             shown[angle] = (truth.images[index].numpy(), made[index].numpy())

@@ -55,11 +55,14 @@ def guesses(
     """The slab guess of each target from its (repeated) source image."""
     poses = [relative_pose(source, target) for target in targets]
     pitch = [field_mm / t.magnification / images.shape[-1] for t in targets]
+    device = images.device
     return slab_guess(
         images,
-        torch.tensor([p.azimuth_rad for p in poses]),
-        torch.tensor([p.target_elevation_rad - p.source_elevation_rad for p in poses]),
-        torch.tensor(pitch),
+        torch.tensor([p.azimuth_rad for p in poses], device=device),
+        torch.tensor(
+            [p.target_elevation_rad - p.source_elevation_rad for p in poses], device=device
+        ),
+        torch.tensor(pitch, device=device),
     )
 
 
@@ -90,7 +93,7 @@ def synthesize(
     pose = pose_features(source, targets, field_mm=field_mm).to(device)
     guess = guesses(
         image[None].expand(len(targets), -1, -1, -1), source, targets, field_mm=field_mm
-    ).to(device)
+    )
 
     def denoise(z: Tensor, time: float) -> Tensor:
         times = torch.full((len(targets),), time, device=device)

@@ -37,7 +37,7 @@ def slab_matrix(
         size: Pixels along the axis.
         pitch_mm: Pixel pitch at the isocentre.
     """
-    pixel = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    pixel = torch.arange(size, dtype=torch.float64, device=turn_rad.device) - (size - 1) / 2
     turn = turn_rad.double()[:, None, None]
     # In units of pixels: a source pixel becomes a box about its new place, blurred by the profile.
     box = torch.cos(turn).abs().clamp_min(_LEAST)
