@@ -37,17 +37,12 @@ class Recovering:
     def at_start(self, now: float) -> int:
         """Put back all leased work and collect temporary files; how many pieces of work.
 
-        Only for a node that has ledger and spool for itself, before its services start.
+        Only for a node that has ledger and spool for itself, before its services start. Files that
+        nobody claims have time until the first `run_once`.
         """
         put_back = self.ledger.requeue_leases(now)
         temporary = self.spool.collect(older_than_s=0.0)
-        orphans = self._collect_orphans()
-        _log.info(
-            "the node picked up what it left",
-            put_back=put_back,
-            temporary_files=temporary,
-            orphaned_files=orphans,
-        )
+        _log.info("the node picked up what it left", put_back=put_back, temporary_files=temporary)
         return put_back
 
     def run_once(self, now: float) -> bool:

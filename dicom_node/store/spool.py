@@ -34,7 +34,9 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class FileSpool:
-    """A `ports.Spool` in a folder: ``root/ab/cd/abcd....dcm`` for a digest that begins ``abcd``.
+    """A `ports.Spool` in a folder: ``root/ab/ab12....dcm`` for a digest that begins ``ab12``.
+
+    256 folders hold a million files without any of them growing long, and are walked in moments.
 
     One process owns the folder; within it any number of threads may use one object.
 
@@ -83,7 +85,7 @@ class FileSpool:
         """See `ports.Spool.path`."""
         if not _DIGEST.fullmatch(digest):
             raise IntegrityError("a spooled file is named by 64 hexadecimal digits")
-        return self._root / digest[:2] / digest[2:4] / f"{digest}.dcm"
+        return self._root / digest[:2] / f"{digest}.dcm"
 
     def read(self, digest: str) -> bytes:
         """See `ports.Spool.read`."""
@@ -109,14 +111,14 @@ class FileSpool:
 
     def digests(self) -> Iterator[str]:
         """See `ports.Spool.digests`."""
-        for path in self._root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*.dcm"):
+        for path in self._root.glob("[0-9a-f][0-9a-f]/*.dcm"):
             if _DIGEST.fullmatch(path.stem):
                 yield path.stem
 
     def collect(self, *, older_than_s: float) -> int:
         """See `ports.Spool.collect`."""
         collected, now = 0, self._clock()
-        for path in self._root.glob(f"[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*{_TEMPORARY}"):
+        for path in self._root.glob(f"[0-9a-f][0-9a-f]/*{_TEMPORARY}"):
             # A temporary file may be renamed or deleted by its writer at any moment.
             with contextlib.suppress(FileNotFoundError):
                 if now - path.stat().st_mtime >= older_than_s:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dicom_node.store.ledger import open_ledger
 from dicom_node.store.spool import FileSpool
 from tests.fakes.clock import ManualClock
+from tests.fakes.database import fresh_ledger
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.spool import MemorySpool
 from tests.services.node import Node
@@ -24,6 +24,6 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
     if request.param == "memory":
         yield Node(ledger=MemoryLedger(), spool=MemorySpool(clock=clock), clock=clock)
         return
-    ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger = fresh_ledger(tmp_path)
     yield Node(ledger=ledger, spool=FileSpool(tmp_path / "spool", clock=clock), clock=clock)
     ledger.close()

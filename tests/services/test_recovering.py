@@ -137,4 +137,5 @@ def test_a_power_cut_between_row_and_file_leaves_no_claim_on_a_missing_file(node
         raise AssertionError("the power was not cut")
     assert node.ledger.known_digests() == frozenset()
     restarted = node.restarted()
+    restarted.recovering.run_once(restarted.clock())
     assert list(restarted.spool.digests()) == []

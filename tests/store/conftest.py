@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from dicom_node.store.ledger import open_ledger
 from dicom_node.store.spool import FileSpool
 from tests.fakes.clock import ManualClock
+from tests.fakes.database import fresh_ledger
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.spool import MemorySpool
 
@@ -48,7 +49,11 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     if request.param == "memory":
         yield MemoryLedger()
         return
-    real = open_ledger(database_url(request.param, tmp_path))
+    real = (
+        fresh_ledger(tmp_path)
+        if request.param == "sqlite"
+        else open_ledger(database_url(request.param, tmp_path))
+    )
     yield real
     real.close()
 

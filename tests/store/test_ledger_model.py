@@ -20,8 +20,8 @@ from dicom_node.domain.errors import NodeError
 from dicom_node.domain.jobs import Target
 from dicom_node.domain.routes import Form
 from dicom_node.ports import DecidedAs, ImageRow
-from dicom_node.store.ledger import open_ledger
 from tests.fakes import rows
+from tests.fakes.database import fresh_ledger
 from tests.fakes.ledger import MemoryLedger
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Ledgers(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.real = open_ledger(f"sqlite:///{Path(self.folder.name) / 'l.db'}")
+        self.real = fresh_ledger(Path(self.folder.name))
         self.model = MemoryLedger()
         self.now = 1000.0
         self.leased_jobs: list[Job] = []
