@@ -84,14 +84,10 @@ def _errors_without_text(
     logger: WrappedLogger, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """An exception becomes what it is and where it came from: its text may quote a data set."""
-    info = event.pop("exc_info", None)
-    record = event.get("_record")
-    if info is None and record is not None:
-        # Of a foreign logger, so the sentence may be the exception's text too.
-        info, record.exc_info, record.exc_text = record.exc_info, None, None
-        if info:
-            event["event"] = f"{record.name} reports an exception"
-    error = _exception(info)
+    error = _exception(event.pop("exc_info", None))
+    if error is not None and event.get("_from_structlog") is False:
+        # A library's: its sentence may be the exception's text too.
+        event["event"] = f"{event.get('logger')} reports an exception"
     if error is not None:
         event["error"] = describe(error)
         event["trace"] = _places(error)

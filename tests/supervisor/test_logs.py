@@ -1,0 +1,79 @@
+"""Logging is set up once a process, so each test is one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+BEGIN = """
+import logging, threading, warnings
+import structlog
+from dicom_node.supervisor import logs
+logs.configure()
+log = structlog.get_logger("dicom_node.test")
+def fail():
+    raise ValueError("Secret^Patient")
+"""
+
+
+def lines(code: str, **environment: str) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+    assert "Secret" not in done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_line_is_one_json_object_with_sentence_and_fields() -> None:
+    (line,) = lines("log.info('an image was received', size_bytes=7, calling_ae_title='GRÜN')")
+    assert line["event"] == "an image was received"
+    assert (line["size_bytes"], line["calling_ae_title"]) == (7, "GRÜN")
+    assert (line["level"], line["logger"]) == ("info", "dicom_node.test")
+    assert line["timestamp"].endswith("Z")
+
+
+def test_an_exception_is_told_by_class_and_place_and_not_by_its_text() -> None:
+    (line,) = lines("try: fail()\nexcept ValueError: log.error('it failed', exc_info=True)")
+    assert line["event"] == "it failed"
+    assert "ValueError" in line["error"]
+    assert line["trace"][-1].endswith("fail")
+
+
+def test_exceptions_of_libraries_are_told_without_text_too() -> None:
+    (line,) = lines(
+        "try: fail()\nexcept ValueError as e: logging.getLogger('pynetdicom.dul').exception(e)"
+    )
+    assert line["event"] == "pynetdicom.dul reports an exception"
+    assert "ValueError" in line["error"]
+
+
+def test_pydicom_is_silent_because_it_quotes_values() -> None:
+    assert (
+        lines(
+            "logging.getLogger('pydicom').error('Secret^Patient')\n"
+            "from pydicom import Dataset\n"
+            "d = Dataset()\n"
+            "d.PatientID = 'Secret^Patient' * 20\n"
+            "d.StudyDate = 'Secret^Patient'\n"
+        )
+        == []
+    )
+
+
+def test_a_thread_that_dies_is_told_without_text() -> None:
+    (line,) = lines("t = threading.Thread(target=fail, name='some'); t.start(); t.join()")
+    assert (line["event"], line["thread"]) == ("a thread died", "some")
+
+
+def test_the_level_comes_from_the_environment() -> None:
+    code = "log.debug('detail'); log.info('sentence')"
+    assert [line["event"] for line in lines(code)] == ["sentence"]
+    assert len(lines(code, DICOM_NODE_LOG_LEVEL="debug")) == 2
+    assert lines(code, DICOM_NODE_LOG_LEVEL="error") == []

@@ -1,0 +1,140 @@
+"""Lock, watermark, bell, and what the composition root makes of settings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dicom_node import bootstrap
+from dicom_node.domain.errors import ConfigurationError
+from dicom_node.engine.client import ChildEngine
+from dicom_node.network.scu import PynetStoreClient
+from dicom_node.settings import Settings, load
+from dicom_node.supervisor.locking import sole_owner
+from dicom_node.supervisor.periodic import Watermark, schedule
+
+
+def test_a_data_folder_has_one_owner_and_the_other_is_told_which(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from dicom_node.supervisor.locking import sole_owner"
+        "\nwith sole_owner(Path(sys.argv[1])): print('mine', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "data")]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"mine\n"
+        with (
+            pytest.raises(ConfigurationError, match=f"process {other.pid}"),
+            sole_owner(tmp_path / "data"),
+        ):
+            pass
+        other.kill()
+    with sole_owner(tmp_path / "data"):
+        pass
+
+
+def test_a_data_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(ConfigurationError, match=r"node\.data_dir"),
+        sole_owner(tmp_path / "file" / "data"),
+    ):
+        pass
+
+
+def test_the_watermark_tells_a_change_once(capfd: pytest.CaptureFixture[str]) -> None:
+    free = [500]
+    watermark = Watermark(lambda: free[0], 100)
+    assert not watermark.run_once(0.0)
+    free[0] = 99
+    assert watermark.run_once(1.0)
+    assert not watermark.run_once(2.0)
+    free[0] = 100
+    assert watermark.run_once(3.0)
+    logged = capfd.readouterr().out
+    assert logged.count("too full") == 1
+    assert logged.count("room again") == 1
+
+
+def test_a_bell_wakes_everybody_who_listens() -> None:
+    bell = bootstrap.Bell()
+    first, second = bell.listen(), bell.listen()
+    bell.ring()
+    assert first.is_set()
+    assert second.is_set()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    (tmp_path / "weights").write_bytes(b"abc")
+    values = {
+        "node": {"ae_title": "SYNTH", "port": 0, "data_dir": "data"},
+        "destinations": [
+            {"name": name, "ae_title": name.upper(), "host": "127.0.0.1", "port": 104}
+            for name in ("one", "two")
+        ],
+        "view_sets": {"left": {"views": [{"primary_deg": 90}]}},
+        "models": {"chest": {"path": "weights"}},
+        "routes": [
+            {
+                "name": "all",
+                "when": {"attribute": "Modality", "equals": "DX"},
+                "synthesize": {"model": "chest", "views": "left"},
+                "send_to": ["one"],
+            }
+        ],
+        "retention": {"min_free_bytes": 0, "keep_s": 77},
+    }
+    (tmp_path / "node.yaml").write_text(yaml.safe_dump(values))
+    return load(tmp_path / "node.yaml")
+
+
+def test_a_node_is_built_of_the_real_parts_and_nothing_runs(settings: Settings) -> None:
+    node = bootstrap.build(settings)
+    try:
+        assert isinstance(node.client, PynetStoreClient)
+        (engine,) = node.engines
+        assert isinstance(engine, ChildEngine)
+        assert not engine.alive
+        assert node.scp.associations == 0
+        assert [service.destination.name for service in node.delivering] == ["one", "two"]
+        # SHA-256 of "abc" (FIPS 180-2, appendix B.1).
+        digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        assert node.planning.weights == {"chest": digest}
+        assert node.retaining.keep_s == 77
+        jobs = {job.id: job.trigger.interval.total_seconds() for job in schedule(node).get_jobs()}
+        assert jobs == {"recovering": 30, "retaining": 3600, "watermark": 60}
+    finally:
+        node.ledger.close()
+
+
+def test_every_part_that_acts_can_be_replaced(settings: Settings) -> None:
+    class Silent:
+        def close(self) -> None: ...
+
+    spool, ledger, engines, client = Silent(), Silent(), [Silent(), Silent()], Silent()
+    node = bootstrap.build(
+        settings,
+        clock=lambda: 1.0,
+        spool=spool,  # type: ignore[arg-type]
+        ledger=ledger,  # type: ignore[arg-type]
+        engines=engines,  # type: ignore[arg-type]
+        client=client,  # type: ignore[arg-type]
+    )
+    assert node.clock() == 1.0
+    assert (node.spool, node.ledger, node.client) == (spool, ledger, client)
+    assert [service.engine for service in node.synthesizing] == engines
+    assert not (settings.node.data_dir / bootstrap.SPOOL_FOLDER).exists()
+
+
+def test_weights_that_are_not_there_are_a_configuration_error(
+    settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "weights").unlink()
+    with pytest.raises(ConfigurationError, match=r"models\.chest\.path"):
+        bootstrap.build(settings)
