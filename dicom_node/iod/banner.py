@@ -41,8 +41,9 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def view_words(view: View) -> str:
-    """The view's label with its angles, e.g. ``LAO 30  (+30 / +0 deg)``."""
-    return f"{view.label}  ({view.primary_deg:+g} / {view.secondary_deg:+g} deg)"
+    """The view's label with its angles, e.g. ``LAO 30  (+30 / 0 deg)``."""
+    angles = (f"{a:+g}" if a else "0" for a in (view.primary_deg, view.secondary_deg))
+    return f"{view.label}  ({' / '.join(angles)} deg)"
 
 
 def banner_rows(width: int, height: int) -> int:

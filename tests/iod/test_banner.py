@@ -13,7 +13,7 @@ VIEW = View(primary_deg=90)
 
 def test_the_mark_says_what_it_must() -> None:
     assert MARK == "SYNTHETIC - NOT FOR DIAGNOSIS"
-    assert view_words(View(primary_deg=30)) == "LAO 30  (+30 / +0 deg)"
+    assert view_words(View(primary_deg=30)) == "LAO 30  (+30 / 0 deg)"
     assert view_words(View(primary_deg=90, secondary_deg=-10)) == (
         "LEFT LATERAL CAUD 10  (+90 / -10 deg)"
     )
