@@ -58,8 +58,8 @@ def ssim(
 ) -> Float[Tensor, " views"]:
     """Structural similarity (Wang et al. 2004, doi 10.1109/TIP.2003.819861).
 
-    Gaussian window of 11 x 11 pixels, sigma 1.5, K1 0.01, K2 0.03; the mean over all windows that
-    lie wholly inside the image.
+    Gaussian window of 11 x 11 pixels, sigma 1.5, K1 0.01, K2 0.03; the mean over a window about
+    every pixel, the image mirrored at its borders, as torchmetrics does it.
 
     Args:
         images: What was made, at least 11 x 11.
@@ -78,10 +78,11 @@ def ssim(
     return likeness.mean(dim=(1, 2, 3))
 
 
-def _blurred(x: Float[Tensor, "views 1 h w"]) -> Float[Tensor, "views 1 h2 w2"]:
+def _blurred(x: Float[Tensor, "views 1 h w"]) -> Float[Tensor, "views 1 h w"]:
     offsets = torch.arange(_WINDOW, dtype=x.dtype, device=x.device) - _WINDOW // 2
     kernel = torch.exp(-(offsets**2) / (2 * _SIGMA**2))
     kernel = kernel / kernel.sum()
+    x = F.pad(x, (_WINDOW // 2,) * 4, mode="reflect")
     return F.conv2d(F.conv2d(x, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
 
 

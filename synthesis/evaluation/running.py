@@ -124,7 +124,7 @@ _PROTOCOL = {
     "fixed_scale": f"line integrals, data range the whole scale: {SCALE.low:g} to {SCALE.high:g}",
     "mae": "in parts of the whole scale",
     "minmax": "truth and synthesis each stretched to 0..1 by its own least and greatest value",
-    "ssim": "Gaussian window 11 x 11, sigma 1.5, K1 0.01, K2 0.03, windows inside the image",
+    "ssim": "Gaussian window 11 x 11, sigma 1.5, K1 0.01, K2 0.03, borders mirrored",
     "spectral_ratio": "power in 0.25-0.5 of Nyquist under a Hann window; mean of the views' ratios",
     "seed_spread_db": "greatest minus least fixed-scale PSNR over the samples of a view",
     "seam_score": "at the borders of the model's cells; seam_score_tokens: of its tokens",
