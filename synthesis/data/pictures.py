@@ -97,7 +97,10 @@ def write_pictures(
         path = folder / f"{index:03d}_{words}.png"
         Image.fromarray(np.round(unit * 65535).astype(np.uint16)).save(path)
         paths.append(path)
-    tiles = [_tile(source, "source"), *(_tile(image, image.view.label) for image in images)]
+    labels = ["source", *(image.view.label for image in images)]
+    shown = [(i.intensity.to_model(i.pixels) + 1) / 2 for i in (source, *images)]
+    white = max(float(np.percentile(unit, 99.9)) for unit in shown)  # one window for the sheet
+    tiles = [_tile(unit / white, label) for unit, label in zip(shown, labels, strict=True)]
     columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
     wide, tall = tiles[0].size
@@ -109,11 +112,10 @@ def write_pictures(
     return [*paths, path]
 
 
-def _tile(image: Radiograph, label: str, side: int = 256) -> PillowImage.Image:
+def _tile(unit: NDArray[np.floating], label: str, side: int = 256) -> PillowImage.Image:
     from PIL import Image, ImageDraw
 
-    unit = np.clip((image.intensity.to_model(image.pixels) + 1) / 2, 0.0, 1.0)
-    picture = Image.fromarray(np.round(unit * 255).astype(np.uint8))
+    picture = Image.fromarray(np.round(np.clip(unit, 0.0, 1.0) * 255).astype(np.uint8))
     picture.thumbnail((side, side))
     if max(picture.size) < side:
         larger = side / max(picture.size)
