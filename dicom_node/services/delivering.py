@@ -81,9 +81,8 @@ class Delivering:
         try:
             try:
                 self._send(delivery)
-            except LeaseLostError:
-                raise
             except Exception as error:  # noqa: BLE001 - loop boundary: every failure has its policy
+                # A lease that is lost cannot be failed either, so it comes out as what it is.
                 self._fail(delivery, error, log)
             else:
                 self.ledger.finish_delivery(delivery, commitment=False, now=self.clock())

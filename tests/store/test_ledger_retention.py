@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dicom_node.domain.deliveries import Outcome
@@ -98,3 +100,16 @@ def test_open_work_does_not_keep_the_files_of_closed_work(ledger: Ledger) -> Non
     digests = closed(ledger, 1)
     rows.queue(ledger, 2, 10.0)
     assert set(ledger.removable(FAR, 100)) == digests
+
+
+def test_a_file_that_two_images_claim_stays_while_either_is_open(ledger: Ledger) -> None:
+    ledger.record_image(rows.image(1), 10.0)
+    (row,) = ledger.unplanned(1)
+    ledger.record_decision(row.id, rows.decision(DecidedAs.IGNORE, "because"), [], 20.0)
+    twin = replace(rows.image(2), digest=rows.image(1).digest)
+    ledger.record_image(twin, 30.0)
+    assert ledger.removable(FAR, 10) == ()
+    assert ledger.forget_files([twin.digest], FAR, 40.0) == ()
+    (row,) = ledger.unplanned(1)
+    ledger.record_decision(row.id, rows.decision(DecidedAs.IGNORE, "because"), [], 50.0)
+    assert ledger.removable(FAR, 10) == (twin.digest,)
