@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 import time
@@ -19,10 +18,10 @@ from dicom_node.supervisor.locking import sole_owner
 from dicom_node.supervisor.loops import ServiceLoop
 from dicom_node.supervisor.memory import give_back_large_blocks
 from dicom_node.supervisor.periodic import schedule
+from dicom_node.supervisor.signals import stop_on_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from dicom_node.bootstrap import Node
     from dicom_node.settings import Settings
@@ -66,7 +65,7 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
     logs.configure()
     give_back_large_blocks()
     stop = threading.Event()
-    with _signals(stop), sole_owner(settings.node.data_dir):
+    with stop_on_signal(stop), sole_owner(settings.node.data_dir):
         node = build(settings)
         try:
             node.recovering.at_start(node.clock())
@@ -143,23 +142,6 @@ def _join(loops: list[ServiceLoop], within_s: float) -> list[str]:
     """Wait for all together; the names of those that still run."""
     until = time.monotonic() + within_s
     return [loop.name for loop in loops if loop.started and not loop.join(until - time.monotonic())]
-
-
-@contextlib.contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """While inside, a signal asks for the end, and another one ends at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
