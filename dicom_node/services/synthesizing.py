@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -109,7 +109,8 @@ class Synthesizing:
         )
         result = self.engine.synthesize(job.order.model, request, deadline_s=self.deadline_s)
         deriving.check_result(job, result)
-        at = datetime.fromtimestamp(self.clock(), UTC)
+        # Local time: one Timezone Offset stands for the study's copied times as well.
+        at = datetime.fromtimestamp(self.clock()).astimezone()
         return tuple(deriving.products(job, source, result, self.spool, synthesized_at=at))
 
     def _fail(self, job: Job, error: Exception, log: structlog.typing.FilteringBoundLogger) -> None:

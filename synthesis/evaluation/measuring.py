@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from synthesis.diffusion import view_noise
 from synthesis.evaluation import metrics
@@ -111,7 +110,6 @@ def measure(
     samples: int,
     seed: int,
     means: MeanViews | None,
-    noise_size: int | None = None,
     advance: Callable[[int], None] = lambda views: None,
 ) -> Measured:
     """Synthesize every view of a patient, several times, and score it beside the baselines.
@@ -123,17 +121,13 @@ def measure(
         samples: Independent samples a view.
         seed: Of the noise.
         means: Mean training views, where there are any.
-        noise_size: Resolution the weights were trained at, where it is another: noise is drawn
-            there and resized, so that a cell's mean, which is what the network reads, is as noisy
-            as it was in training.
         advance: Told how many more views were made.
     """
     config = network.config
 
     def synthesized(views: Sequence[View], steps: int, sample: int) -> Float[Tensor, "views h w"]:
-        side = noise_size or config.resolution
-        noise = torch.stack([view_noise(seed, sample, view, side) for view in views])
-        noise = F.interpolate(noise, size=(config.resolution,) * 2, mode="area")
+        size = config.resolution
+        noise = torch.stack([view_noise(seed, sample, view, size) for view in views])
         return _synthesized(network, truth, views, noise, steps, advance)
 
     patches = {"cell": config.cell, "token": config.cell * config.stride}

@@ -90,7 +90,6 @@ def evaluate(
                     samples=samples,
                     seed=seed,
                     means=means,
-                    noise_size=model.config.resolution,
                     advance=count,
                 )
             )

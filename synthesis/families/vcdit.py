@@ -100,4 +100,4 @@ def synthesize(
         out: Tensor = model(z, times, pose, guess, context)
         return out
 
-    return sample(denoise, noise, steps=steps)
+    return sample(denoise, noise * model.config.noise_scale, steps=steps)

@@ -64,6 +64,16 @@ class ModelConfig:
         """Tokens along a side."""
         return self.grid // self.stride
 
+    @property
+    def noise_scale(self) -> float:
+        """Standard deviation of the noise at time 0.
+
+        The network reads cells. Over a cell of n pixels a side noise averages out by n while an
+        image's content does not, so it grows with the cell and every resolution is as noisy to
+        the trunk as the one before (1 at cells of 4; arXiv 2301.11093 finds the same shift).
+        """
+        return self.cell / 4.0
+
     def to_dict(self) -> dict[str, int]:
         """For a checkpoint."""
         return asdict(self)

@@ -179,6 +179,7 @@ class _Run:
             start=recipe.time_start,
         )
         noise = torch.randn(batch.target.shape, generator=generator)
+        noise *= self.model.config.noise_scale
         noisy = torch.lerp(noise, batch.target, times.view(-1, 1, 1, 1))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
             context = self.model.read_source(batch.source).repeated(stage.targets)
