@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+import structlog
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -16,6 +17,13 @@ PEER_PROGRAMS: Final = ("Orthanc", "storescu", "storescp", "echoscu", "dcmdump")
 """Programs of the real peers (Debian: orthanc, dcmtk)."""
 
 os.environ["PATH"] += os.pathsep + "/usr/sbin"  # where Debian puts Orthanc
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """The command line sets up a log on the stream of the moment; the next test has another."""
+    yield
+    structlog.reset_defaults()
 
 
 def _in_ci() -> bool:

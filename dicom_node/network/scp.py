@@ -156,15 +156,23 @@ class StorageScp:
     def _on_requested(self, event: Event) -> None:
         requestor = event.assoc.requestor
         request = cast("A_ASSOCIATE", requestor.primitive)
-        if self._peers.find(request.calling_ae_title, requestor.address) is None:
+        # pynetdicom accepts whoever a failing handler did not reject, so the answer goes out first,
+        # and a list that cannot be read knows nobody.
+        failure: Exception | None = None
+        try:
+            peer = self._peers.find(request.calling_ae_title, requestor.address)
+        except Exception as error:  # noqa: BLE001  the boundary of the DIMSE handler: fail closed
+            peer, failure = None, error
+        if peer is None:
+            event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, _CALLING_AE_UNKNOWN)
+            # Wait until the answer is out: pynetdicom closes the socket when this handler returns.
+            event.assoc.kill()
             _log.warning(
                 "a caller that is no configured peer is rejected",
                 calling_ae_title=request.calling_ae_title,
                 address=requestor.address,
+                exc_info=failure,
             )
-            event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, _CALLING_AE_UNKNOWN)
-            # Wait until the answer is out: pynetdicom closes the socket when this handler returns.
-            event.assoc.kill()
 
     def _on_rejected(self, event: Event) -> None:
         # Only rejections by pynetdicom itself come here: wrong called AE title, too many callers.

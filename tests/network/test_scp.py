@@ -19,8 +19,10 @@ from dicom_node.domain.errors import (
     IntegrityError,
     UnsupportedError,
 )
+from dicom_node.domain.routes import Peer
 from dicom_node.network.associations import Timeouts
 from dicom_node.network.contexts import STORAGE_CLASSES, readable_transfer_syntaxes
+from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from tests.network.conftest import PEERS, RecordingReceiver
 from tests.network.objects import (
@@ -314,3 +316,26 @@ def test_a_port_that_is_taken_is_a_configuration_error(receiver: RecordingReceiv
         )
         with pytest.raises(ConfigurationError, match=f"{port}.*choose a free port"):
             second.start()
+
+
+def test_a_peer_list_that_fails_lets_nobody_in(receiver: RecordingReceiver) -> None:
+    def broken(host: str) -> frozenset[str]:
+        raise RuntimeError("the resolver is broken")
+
+    server = StorageScp(
+        ae_title="SYNTH",
+        host="127.0.0.1",
+        port=0,
+        peers=PeerList(
+            peers=(Peer(name="pacs", ae_title="PACS", host="pacs.invalid"),), resolve=broken
+        ),
+        receiver=receiver,
+        max_associations=2,
+    )
+    server.start()
+    try:
+        ae = AE(ae_title="PACS")
+        ae.add_requested_context(VERIFICATION)
+        assert ae.associate("127.0.0.1", server.port, ae_title="SYNTH").is_rejected
+    finally:
+        server.stop()
