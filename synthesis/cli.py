@@ -166,8 +166,8 @@ def sample(
     views: Annotated[
         str,
         typer.Option(
-            help="FROM:TO:STEP about the source; or PRIMARY[/SECONDARY],... in degrees, absolute; "
-            "or simple, or hemisphere."
+            help="FROM:TO:STEP about the source; or PRIMARY/SECONDARY,... in degrees, absolute "
+            "(PRIMARY alone is PRIMARY/0); or simple, or hemisphere."
         ),
     ] = "-90:90:30",
     checkpoint: CheckpointOption = "bundled",
@@ -232,7 +232,7 @@ def _views(text: str, source: View) -> ViewSet:
         raise
     except ValueError as error:
         raise ViewError(
-            f"views {text!r}: give FROM:TO:STEP, PRIMARY[/SECONDARY],..., or {' or '.join(SETS)}"
+            f"views {text!r}: give FROM:TO:STEP, PRIMARY/SECONDARY,..., or {' or '.join(SETS)}"
         ) from error
 
 

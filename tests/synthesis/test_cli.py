@@ -272,3 +272,11 @@ def test_help_is_quick_and_names_every_command() -> None:
     for command in ("render", "train", "sample", "evaluate", "mean-views", "inspect"):
         assert command in shown.stdout
     assert " torch\n" not in shown.stderr  # not imported for help
+
+
+@pytest.mark.parametrize(
+    "command", ["render", "train", "sample", "evaluate", "mean-views", "inspect"]
+)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    assert "Usage" in capsys.readouterr().out
