@@ -58,7 +58,9 @@ def read_radiograph(
         pixels=pixels,
         spacing_mm=None if spacing_mm is None else (spacing_mm, spacing_mm),
         view=view,
-        intensity=SCALE if line_integrals else IntensityScale(low=float(low), high=float(high)),
+        intensity=SCALE
+        if line_integrals
+        else IntensityScale.of_frontal(air=float(low), dense=float(high)),
     )
 
 
@@ -81,7 +83,7 @@ def write_pictures(
         source: Stands first on the sheet.
         images: In the order wanted.
         folder: Gets the files.
-        columns: Of the sheet.
+        columns: Of the sheet, at most.
 
     Returns:
         The files, the sheet last.
@@ -101,8 +103,8 @@ def write_pictures(
     shown = [(i.intensity.to_model(i.pixels) + 1) / 2 for i in (source, *images)]
     white = max(float(np.percentile(unit, 99.9)) for unit in shown)  # one window for the sheet
     tiles = [_tile(unit / white, label) for unit, label in zip(shown, labels, strict=True)]
-    columns = min(columns, len(tiles))
     rows = -(-len(tiles) // columns)
+    columns = -(-len(tiles) // rows)  # rows of like length
     wide, tall = tiles[0].size
     sheet = Image.new("L", (columns * wide, rows * tall))
     for index, tile in enumerate(tiles):

@@ -19,7 +19,9 @@ from synthesis.checkpoint import read
 from synthesis.cli import main
 from synthesis.data.cache import list_shards
 from synthesis.data.phantom import chest
+from synthesis.data.pictures import read_radiograph
 from synthesis.evaluation.baselines import MeanViews
+from synthesis.types import View
 
 SHAPE, PITCH = (58, 40, 66), (6.0, 6.0, 6.0)
 
@@ -280,3 +282,12 @@ def test_help_is_quick_and_names_every_command() -> None:
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command, "--help") == 0
     assert "Usage" in capsys.readouterr().out
+
+
+def test_a_picture_is_read_on_the_scale_of_a_rendered_chest(tmp_path: Path) -> None:
+    # Air at the scale's lower end, the densest half percent in its middle: 0 of -1 to 1.
+    ramp = np.linspace(100.0, 300.0, 40_000, dtype=np.float32).reshape(200, 200)
+    np.save(tmp_path / "ramp.npy", ramp)
+    read_in = read_radiograph(tmp_path / "ramp.npy", view=View(primary_deg=0.0), spacing_mm=None)
+    ends = read_in.intensity.to_model(np.array([101.0, 299.0]))
+    np.testing.assert_allclose(ends, [-1.0, 0.0], atol=1e-3)
