@@ -1,0 +1,61 @@
+"""``python -m synthesis``: render, train, sample, evaluate, mean-views, inspect.
+
+One module a command. They are thin: they read arguments, call the library and show what it says.
+Errors of the library end in one place, `main`, as one sentence on stderr and exit status 2. Every
+command imports what it needs when it runs, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from synthesis.cli.averaging import average
+from synthesis.cli.evaluating import evaluate
+from synthesis.cli.inspecting import inspect
+from synthesis.cli.options import EXIT_ERROR
+from synthesis.cli.rendering import render
+from synthesis.cli.sampling import sample
+from synthesis.cli.training import train
+from synthesis.errors import SynthesisError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="python -m synthesis",
+    help="Views of a chest that were never exposed: render training data, train, sample, evaluate. "
+    "Not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(render)
+app.command()(train)
+app.command()(sample)
+app.command()(evaluate)
+app.command("mean-views")(average)
+app.command()(inspect)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Left out, those of the process.
+
+    Returns:
+        Its exit status.
+    """
+    try:
+        app(args=list(arguments) if arguments is not None else None)
+    except (SynthesisError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_ERROR
+    except SystemExit as stop:  # how the command line library ends
+        return stop.code if isinstance(stop.code, int) else EXIT_ERROR
+    except KeyboardInterrupt:
+        return 130
+    return 0
