@@ -170,10 +170,16 @@ def build(
                     destination=destination,
                     clock=clock,
                     jitter=jitter,
+                    stopping=stopping.is_set,
                 )
                 for destination in destinations
             ),
-            recovering=Recovering(ledger=ledger, spool=spool, wake=bell.ring),
+            recovering=Recovering(
+                ledger=ledger,
+                spool=spool,
+                wake=bell.ring,
+                destinations=frozenset(destination.name for destination in destinations),
+            ),
             retaining=Retaining(ledger=ledger, spool=spool, keep_s=settings.retention.keep_s),
         )
         undo.pop_all()

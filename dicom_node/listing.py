@@ -9,6 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from dicom_node.domain.deliveries import DeliveryState
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -95,6 +97,8 @@ def _delivery_json(row: DeliveryRow) -> dict[str, Any]:
         "form": delivery.form.value,
         "state": delivery.state.value,
         "attempts": delivery.attempts,
+        "failures": delivery.failures,
+        "next_at": _iso(delivery.not_before) if _waits(row) else None,
         "last_error": delivery.last_error,
         "instances": row.instances,
         "stored": row.stored,
@@ -149,7 +153,9 @@ def job_details(row: JobRow) -> list[RenderableType]:
         ("last error", job.last_error or "none"),
     ):
         facts.add_row(Text(name, style="dim"), value)
-    deliveries = _table("Destination", "Form", "State", "Stored", "Attempts", "Last error")
+    deliveries = _table(
+        "Destination", "Form", "State", "Stored", "Attempts", "Next attempt", "Last error"
+    )
     for each in row.deliveries:
         deliveries.add_row(
             each.delivery.destination,
@@ -157,6 +163,7 @@ def job_details(row: JobRow) -> list[RenderableType]:
             _word(each.delivery.state.value),
             f"{each.stored}/{each.instances}",
             str(each.delivery.attempts),
+            _local(each.delivery.not_before) if _waits(each) else "",
             each.delivery.last_error,
         )
     events = _table("When", "Event", "Detail")
@@ -203,6 +210,10 @@ def _delivery_line(row: DeliveryRow) -> Text:
     line = Text(f"{row.delivery.destination} ")
     line.append_text(_word(row.delivery.state.value))
     return line.append(f" {row.stored}/{row.instances}")
+
+
+def _waits(row: DeliveryRow) -> bool:
+    return row.delivery.state is DeliveryState.PENDING
 
 
 def _table(*columns: str) -> Table:

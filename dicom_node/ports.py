@@ -6,7 +6,7 @@ Each port has a real implementation in ``store``, ``network`` or ``engine``, a f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -294,7 +294,17 @@ class Ledger(Protocol):
         now: float,
         counts: bool = True,
     ) -> None:
-        """SENDING -> PENDING not before ``retry_at``, or -> QUARANTINED when it is None."""
+        """SENDING -> PENDING not before ``retry_at``, or -> QUARANTINED when it is None.
+
+        A failure that is not the delivery's own (no room, the node stops) does not count.
+        """
+        ...
+
+    def quarantine_strays(self, destinations: Collection[str], now: float) -> tuple[str, ...]:
+        """Quarantine what waits for a destination that is none of these; the names, one a delivery.
+
+        Nobody would ever send it, and it must not wait in silence.
+        """
         ...
 
     def release(self, key: JobKey, now: float) -> int:
@@ -376,12 +386,17 @@ class StoreClient(Protocol):
         on_outcome: Callable[[DerivedInstance, Outcome, int], None],
     ) -> None:
         """Send in order over one association; report each answer (outcome, DIMSE status) as it
-        comes.
+        comes. The association stays open for the next send, until `release`.
 
         Raises:
-            PeerError: No association, or it broke; instances not reported were not confirmed.
+            UnreachableError: No association.
+            PeerError: It broke; instances not reported were not confirmed.
             RefusedError: The destination does not take the SOP class.
         """
+        ...
+
+    def release(self, destination: Destination) -> None:
+        """End the association to a destination, if one is open: nothing is to be sent now."""
         ...
 
     def echo(self, destination: Destination) -> float:

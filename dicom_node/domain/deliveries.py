@@ -22,6 +22,7 @@ __all__ = [
     "DerivedInstance",
     "Outcome",
     "advance",
+    "stray_reason",
 ]
 
 
@@ -60,6 +61,7 @@ _S, _E = DeliveryState, DeliveryEvent
 DELIVERY_TABLE: Final[Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
     (_S.PENDING, _E.LEASED): _S.SENDING,
     (_S.PENDING, _E.CANCELLED): _S.CANCELLED,
+    (_S.PENDING, _E.GAVE_UP): _S.QUARANTINED,
     (_S.SENDING, _E.ALL_STORED_NO_COMMITMENT): _S.CLOSED,
     (_S.SENDING, _E.ALL_STORED): _S.STORED,
     (_S.SENDING, _E.FAILED): _S.PENDING,
@@ -85,6 +87,14 @@ def advance(state: DeliveryState, event: DeliveryEvent) -> DeliveryState:
         return DELIVERY_TABLE[state, event]
     except KeyError:
         raise IntegrityError(f"a delivery that is {state} cannot be {event}") from None
+
+
+def stray_reason(destination: str) -> str:
+    """Why a delivery to a destination that is not in the configuration is in quarantine."""
+    return (
+        f"destination {destination} is not configured any more: configure it again and release "
+        "this, or cancel it"
+    )
 
 
 class Outcome(StrEnum):

@@ -8,7 +8,9 @@
     ├── RuleError            QUARANTINE  a routing rule failed on this image
     ├── IntegrityError       QUARANTINE  bytes, rows or provenance contradict each other
     │   └── LeaseLostError   RETRY       somebody else works on this row now; step aside
-    ├── PeerError            RETRY       a destination is away or busy
+    ├── PeerError            RETRY       a destination broke off, was too slow or failed
+    │   ├── UnreachableError RETRY       it gave no association: whatever it is sent would fail
+    │   └── BusyError        RETRY       it has no room now
     ├── RefusedError         QUARANTINE  a destination refused an object for good
     ├── EngineError          RETRY       the engine crashed, timed out or ran out of memory
     ├── EngineInputError     QUARANTINE  the engine answered that it cannot do this request
@@ -26,6 +28,7 @@ from typing import ClassVar
 from synthesis.errors import SynthesisError
 
 __all__ = [
+    "BusyError",
     "CapacityError",
     "ConfigurationError",
     "Disposition",
@@ -39,6 +42,7 @@ __all__ = [
     "PeerError",
     "RefusedError",
     "RuleError",
+    "UnreachableError",
     "UnsupportedError",
     "describe",
 ]
@@ -111,7 +115,19 @@ class LeaseLostError(IntegrityError):
 
 
 class PeerError(NodeError):
-    """A destination is away or busy; the same send may succeed later."""
+    """A destination broke off, was too slow or failed; the same send may succeed later."""
+
+    disposition = Disposition.RETRY
+
+
+class UnreachableError(PeerError):
+    """A destination gave no association, so nothing else can be sent to it now either."""
+
+    disposition = Disposition.RETRY
+
+
+class BusyError(PeerError):
+    """A destination has no room now (0xA7xx and the like); it needs more time than a slip does."""
 
     disposition = Disposition.RETRY
 

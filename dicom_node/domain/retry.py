@@ -23,18 +23,20 @@ class RetryPolicy:
     max_s: float = 900.0
     attempts: int = 50
 
-    def delay_s(self, failures: int, *, jitter: float = 0.0) -> float | None:
+    def delay_s(self, failures: int, *, jitter: float = 0.0, patience: float = 1.0) -> float | None:
         """Seconds to wait after this many failures (1 or more); None when attempts are spent.
 
         Args:
             failures: Failures so far, this one included.
             jitter: In [0, 1): the wait is shortened by up to this share, as given by the caller,
                 so that many waiting sends do not wake at one instant.
+            patience: How many times longer than `first_s` the first wait is, for failures that
+                take longer to pass.
         """
         if failures >= self.attempts:
             return None
         # Work in exponents only as far as max_s needs, so that 1e300 never overflows.
-        wait = self.first_s
+        wait = self.first_s * patience
         for _ in range(failures - 1):
             wait *= self.factor
             if wait >= self.max_s:

@@ -12,7 +12,13 @@ from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import _config as pynetdicom_config
 
-from dicom_node.domain.errors import IntegrityError, NodeError, PeerError, RefusedError
+from dicom_node.domain.errors import (
+    IntegrityError,
+    NodeError,
+    PeerError,
+    RefusedError,
+    UnreachableError,
+)
 from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
 from dicom_node.network.contexts import proposed_contexts, rewritable, verification_contexts
 from dicom_node.network.statuses import meaning_of, outcome_of
@@ -54,6 +60,7 @@ class PynetStoreClient:
         self._timeouts = timeouts or Timeouts()
         self._ae = application_entity(ae_title, self._timeouts)
         self._open: set[Association] = set()
+        self._kept: dict[str, Association] = {}
         self._closed = False
         self._lock = threading.Lock()
         # The one switch by which pynetdicom sends a file without reading it into a data set and
@@ -68,15 +75,19 @@ class PynetStoreClient:
     ) -> None:
         """Send in order over one association; report each answer as it comes.
 
+        The association stays open, so that the next send to this destination goes over it as well
+        when its objects are of the same classes and syntaxes. `release` ends it.
+
         Raises:
-            PeerError: No association, or it broke; instances not reported were not confirmed.
+            UnreachableError: No association.
+            PeerError: It broke; instances not reported were not confirmed.
             RefusedError: The destination takes the SOP class not at all, or in no syntax of ours.
             IntegrityError: A file is not there.
         """
         if not instances:
             return
         contexts = proposed_contexts(instance for instance, _ in instances)
-        with self._associated(destination, contexts) as association:
+        with self._associated(destination, contexts, keep=True) as association:
             for instance, _ in instances:
                 _accepted_syntax(association, instance, destination)
             for number, (instance, path) in enumerate(instances):
@@ -88,6 +99,13 @@ class PynetStoreClient:
                     sop_instance_uid=instance.sop_instance_uid,
                     status=meaning_of(status),
                 )
+
+    def release(self, destination: Destination) -> None:
+        """End the association to a destination, if one was kept open."""
+        with self._lock:
+            association = self._kept.pop(destination.name, None)
+        if association is not None:
+            self._end(association)
 
     def echo(self, destination: Destination) -> float:
         """Seconds a C-ECHO took, association included.
@@ -117,10 +135,49 @@ class PynetStoreClient:
 
     @contextmanager
     def _associated(
-        self, destination: Destination, contexts: list[PresentationContext]
+        self,
+        destination: Destination,
+        contexts: list[PresentationContext],
+        *,
+        keep: bool = False,
     ) -> Iterator[Association]:
         if self._closed:
             raise PeerError("the node is stopping; the send is tried again after its start")
+        association = self._reusable(destination, contexts) if keep else None
+        if association is None:
+            association = self._associate(destination, contexts)
+        whole = False
+        try:
+            yield association
+            whole = association.is_established
+        finally:
+            if whole and keep:
+                with self._lock:
+                    self._kept[destination.name] = association
+            elif whole:
+                self._end(association)
+            else:
+                self._forget(association)
+                if association.is_established:
+                    association.abort()
+
+    def _reusable(
+        self, destination: Destination, contexts: list[PresentationContext]
+    ) -> Association | None:
+        """The association kept to a destination, when it lives and was asked for all of these."""
+        with self._lock:
+            association = self._kept.pop(destination.name, None)
+        if association is None:
+            return None
+        asked = {_asked_for(c) for c in association.requestor.requested_contexts}
+        if association.is_established and asked.issuperset(map(_asked_for, contexts)):
+            return association
+        self._end(association)
+        return None
+
+    def _associate(
+        self, destination: Destination, contexts: list[PresentationContext]
+    ) -> Association:
         try:
             association = self._ae.associate(
                 destination.host,
@@ -130,7 +187,7 @@ class PynetStoreClient:
                 evt_handlers=socket_guards(self._timeouts),
             )
         except OSError as error:
-            raise PeerError(
+            raise UnreachableError(
                 f"{destination.name}: host {destination.host} cannot be reached: "
                 f"{error.strerror or error}"
             ) from error
@@ -138,15 +195,21 @@ class PynetStoreClient:
             raise _not_established(association, destination)
         with self._lock:
             self._open.add(association)
+        return association
+
+    def _end(self, association: Association) -> None:
+        """Release it, and abort it if that does not work."""
         try:
-            yield association
             if association.is_established:
                 association.release()
         finally:
-            with self._lock:
-                self._open.discard(association)
+            self._forget(association)
             if association.is_established:
                 association.abort()
+
+    def _forget(self, association: Association) -> None:
+        with self._lock:
+            self._open.discard(association)
 
     def _store(
         self,
@@ -171,6 +234,11 @@ class PynetStoreClient:
         except RuntimeError as error:  # "the association must be established"
             raise PeerError(f"{destination.name} ended the association") from error
         return _status(answer, destination)
+
+
+def _asked_for(context: PresentationContext) -> tuple[str, str]:
+    """What one proposed context asks for: a class in one syntax (`contexts.proposed_contexts`)."""
+    return str(context.abstract_syntax), "".join(context.transfer_syntax or ())
 
 
 def _accepted_syntax(
@@ -207,12 +275,12 @@ def _not_established(association: Association, destination: Destination) -> Node
     where = f"{destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
-        return PeerError(f"{where} rejected the association: {answer.reason_str}")
+        return UnreachableError(f"{where} rejected the association: {answer.reason_str}")
     if association.rejected_contexts and not association.accepted_contexts:
         return _refusal(destination)
     if answer is None and association.requestor.primitive is None:
-        return PeerError(f"{where} cannot be reached: no connection")
-    return PeerError(f"{where} gave no association: no connection, no answer, or aborted")
+        return UnreachableError(f"{where} cannot be reached: no connection")
+    return UnreachableError(f"{where} gave no association: no connection, no answer, or aborted")
 
 
 def _status(answer: Dataset, destination: Destination) -> int:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from dicom_node.domain.deliveries import Outcome
 from dicom_node.domain.errors import (
+    BusyError,
+    CapacityError,
     ConfigurationError,
     Disposition,
     LeaseLostError,
     NodeError,
     PeerError,
     RefusedError,
+    UnreachableError,
     describe,
 )
 from dicom_node.domain.routes import Commitment
@@ -28,12 +31,38 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivering"]
 
+NO_ROOM_S: Final = 60.0
+"""Wait after a failure of our own: no room on the disk, or a ledger that does not answer."""
+
+PATIENCE_WITH_THE_BUSY: Final = 6.0
+"""A destination without room needs people, a broken association seconds."""
+
+_NO_ROOM_STATUSES: Final = (0x0213, *range(0xA700, 0xA800))
+"""Resource limitation (PS3.7 C.5.24) and out of resources (PS3.4 Table B.2-1)."""
+
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A destination that gave no association is left alone, whatever waits for it.
+
+    Attributes:
+        failures: Vain calls in a row.
+        until: Unix seconds of the next one.
+    """
+
+    failures: int = 0
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivering:
     """One destination's sender, so that a destination that is away delays no other.
+
+    A destination that gives no association is called again at growing distances, one delivery
+    standing for all that wait. Every other failure is the business of the delivery it came with:
+    the next one is tried at once.
 
     Attributes:
         ledger: Where deliveries wait; it learns every answer as it comes.
@@ -43,6 +72,7 @@ class Delivering:
         clock: Unix seconds of each answer.
         jitter: Draws from [0, 1) by how much of itself a wait is shortened.
         lease_s: How long silence may last; every answer renews it.
+        stopping: True once the node shuts down: then a failure is the node's, not the delivery's.
 
     Raises:
         ConfigurationError: The destination asks for storage commitment, which is not there yet.
@@ -55,6 +85,8 @@ class Delivering:
     clock: Clock
     jitter: Callable[[], float]
     lease_s: float = 600.0
+    stopping: Callable[[], bool] = lambda: False
+    _rest: _Rest = field(default_factory=_Rest, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.destination.commitment is not Commitment.NONE:
@@ -69,8 +101,11 @@ class Delivering:
         Raises:
             CapacityError: The ledger cannot be written; the lease ends by itself.
         """
-        delivery = self.ledger.lease_delivery(self.destination.name, now, self.lease_s)
+        delivery = None
+        if not self._rests(now):
+            delivery = self.ledger.lease_delivery(self.destination.name, now, self.lease_s)
         if delivery is None:
+            self.client.release(self.destination)
             return False
         log = _log.bind(
             delivery=delivery.id,
@@ -85,6 +120,7 @@ class Delivering:
                 # A lease that is lost cannot be failed either, so it comes out as what it is.
                 self._fail(delivery, error, log)
             else:
+                self._rest.failures = 0
                 self.ledger.finish_delivery(delivery, commitment=False, now=self.clock())
                 log.info("a delivery is complete", sent=len(delivery.outstanding))
         except LeaseLostError as error:
@@ -117,15 +153,40 @@ class Delivering:
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
         now, text = self.clock(), describe(error)
-        delay_s = None
-        if not isinstance(error, NodeError) or error.disposition is not Disposition.QUARANTINE:
-            delay_s = self.destination.retry.delay_s(delivery.failures + 1, jitter=self.jitter())
+        if self.stopping() or isinstance(error, CapacityError):
+            wait_s = 0.0 if self.stopping() else NO_ROOM_S
+            self.ledger.fail_delivery(delivery, text, retry_at=now + wait_s, now=now, counts=False)
+            log.warning("a delivery waits for the node", error=text, wait_s=wait_s)
+            return
+        delay_s = self._delay_s(delivery, error)
         retry_at = None if delay_s is None else now + delay_s
         self.ledger.fail_delivery(delivery, text, retry_at=retry_at, now=now)
+        if isinstance(error, UnreachableError):
+            self._take_a_rest(now)
+        else:
+            self._rest.failures = 0
         if delay_s is None:
             log.error("a delivery was put into quarantine", error=text)
         else:
             log.warning("a delivery failed and is sent again", error=text, wait_s=round(delay_s, 1))
+
+    def _delay_s(self, delivery: Delivery, error: Exception) -> float | None:
+        """Seconds until the next attempt, by the class of the error; None for never."""
+        if isinstance(error, NodeError) and error.disposition is Disposition.QUARANTINE:
+            return None
+        patience = PATIENCE_WITH_THE_BUSY if isinstance(error, BusyError) else 1.0
+        return self.destination.retry.delay_s(
+            delivery.failures + 1, jitter=self.jitter(), patience=patience
+        )
+
+    def _rests(self, now: float) -> bool:
+        # A clock that was set back must not make the rest any longer.
+        return 0.0 < self._rest.until - now <= self.destination.retry.max_s
+
+    def _take_a_rest(self, now: float) -> None:
+        retry, rest = self.destination.retry, self._rest
+        rest.failures = min(rest.failures + 1, max(1, retry.attempts - 1))
+        rest.until = now + (retry.delay_s(rest.failures, jitter=self.jitter()) or retry.max_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +218,8 @@ class _Answers:
                 )
         for instance, outcome, status in self._outcomes.values():
             if outcome is Outcome.RETRY:
-                raise PeerError(
+                kind = BusyError if status in _NO_ROOM_STATUSES else PeerError
+                raise kind(
                     f"{name} could not take instance {instance.index + 1} now: "
                     f"status 0x{status:04X}"
                 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from dicom_node.ports import Ledger, Spool
 
@@ -25,6 +26,7 @@ class Recovering:
         ledger: Whose leases are looked after.
         spool: Whose files are.
         wake: Called after work was put back.
+        destinations: Names of those that are configured.
         orphan_age_s: A file no row claims is left alone for this long: the row of an image that is
             being received, or of an instance just derived, comes after its file.
     """
@@ -32,6 +34,7 @@ class Recovering:
     ledger: Ledger
     spool: Spool
     wake: Callable[[], None]
+    destinations: Collection[str]
     orphan_age_s: float = 3600.0
 
     def at_start(self, now: float) -> int:
@@ -42,6 +45,7 @@ class Recovering:
         """
         put_back = self.ledger.requeue_leases(now)
         temporary = self.spool.collect(older_than_s=0.0)
+        self._quarantine_strays(now)
         _log.info("the node picked up what it left", put_back=put_back, temporary_files=temporary)
         return put_back
 
@@ -50,6 +54,7 @@ class Recovering:
         put_back = self.ledger.expire_leases(now)
         temporary = self.spool.collect(older_than_s=self.orphan_age_s)
         orphans = self._collect_orphans()
+        strays = self._quarantine_strays(now)
         if put_back:
             self.wake()
         if put_back or temporary or orphans:
@@ -59,7 +64,17 @@ class Recovering:
                 temporary_files=temporary,
                 orphaned_files=orphans,
             )
-        return bool(put_back or temporary or orphans)
+        return bool(put_back or temporary or orphans or strays)
+
+    def _quarantine_strays(self, now: float) -> int:
+        strays = self.ledger.quarantine_strays(self.destinations, now)
+        for name, count in Counter(strays).items():
+            _log.error(
+                "deliveries to a destination that is not configured were put into quarantine",
+                destination=name,
+                deliveries=count,
+            )
+        return len(strays)
 
     def _collect_orphans(self) -> int:
         # Files first, rows second: a file whose row is committed in between is known by then.

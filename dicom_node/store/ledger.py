@@ -9,7 +9,7 @@ from dicom_node.store.database import Database
 from dicom_node.store.migrating import migrate, require_current
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from dicom_node.domain.deliveries import Delivery, Outcome
     from dicom_node.domain.identifiers import JobKey
@@ -134,6 +134,11 @@ class SqlLedger:
         """See `ports.Ledger.fail_delivery`."""
         with self._database.write() as connection:
             deliveries.fail(connection, delivery, error, retry_at=retry_at, now=now, counts=counts)
+
+    def quarantine_strays(self, destinations: Collection[str], now: float) -> tuple[str, ...]:
+        """See `ports.Ledger.quarantine_strays`."""
+        with self._database.write() as connection:
+            return waiting.quarantine_strays(connection, destinations, now)
 
     def release(self, key: JobKey, now: float) -> int:
         """See `ports.Ledger.release`."""

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from dicom_node.domain.deliveries import DeliveryEvent, DeliveryState
+from dicom_node.domain.deliveries import DeliveryEvent, DeliveryState, stray_reason
 from dicom_node.domain.jobs import JobEvent, JobState
 from dicom_node.store import schema
 from dicom_node.store.transitions import change_delivery, change_job
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dicom_node.domain.identifiers import JobKey
 
-__all__ = ["next_due", "put_back", "release"]
+__all__ = ["next_due", "put_back", "quarantine_strays", "release"]
 
 _jobs, _deliveries = schema.jobs, schema.deliveries
 
@@ -72,6 +74,27 @@ def release(connection: sa.Connection, key: JobKey, now: float) -> int:
     for row in rows:
         change_delivery(connection, row, DeliveryEvent.RELEASED, now, **fresh)
     return released + len(rows)
+
+
+def quarantine_strays(
+    connection: sa.Connection, destinations: Collection[str], now: float
+) -> tuple[str, ...]:
+    """See `ports.Ledger.quarantine_strays`."""
+    rows = connection.execute(
+        sa.select(_deliveries)
+        .where(
+            _deliveries.c.state.in_([DeliveryState.PENDING.value, DeliveryState.STORED.value]),
+            _deliveries.c.destination.not_in(list(destinations)),
+        )
+        .order_by(_deliveries.c.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for row in rows:
+        reason = stray_reason(row.destination)
+        change_delivery(
+            connection, row, DeliveryEvent.GAVE_UP, now, detail=reason, last_error=reason
+        )
+    return tuple(row.destination for row in rows)
 
 
 def next_due(connection: sa.Connection) -> float | None:

@@ -61,6 +61,8 @@ def test_jobs_are_listed_with_their_views_and_deliveries(
             "form": "dx",
             "state": "pending",
             "attempts": 1,
+            "failures": 1,
+            "next_at": "2025-06-15T15:06:49.000+00:00",
             "last_error": "pacs is away",
             "instances": 2,
             "stored": 1,

@@ -25,6 +25,7 @@ quarantined cancelled cancelled
 DELIVERY_PATHS = """
 pending leased sending
 pending cancelled cancelled
+pending gave_up quarantined
 sending all_stored_no_commitment closed
 sending all_stored stored
 sending failed pending

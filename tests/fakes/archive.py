@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from dicom_node.domain.deliveries import Outcome
-from dicom_node.domain.errors import PeerError
+from dicom_node.domain.errors import PeerError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ class FakeArchive:
         silent: Indexes of instances that are passed over without an answer, once each.
         refuses: Raised by the next send.
         attempts: Indexes of the instances of each send.
+        releases: How often an association was let go.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class FakeArchive:
         self.silent: set[int] = set()
         self.refuses: Exception | None = None
         self.attempts: list[list[int]] = []
+        self.releases = 0
         self.before_answer: Callable[[DerivedInstance], None] = lambda instance: None
 
     def send(
@@ -47,7 +49,7 @@ class FakeArchive:
     ) -> None:
         self.attempts.append([instance.index for instance, _ in instances])
         if self.down:
-            raise PeerError(f"{destination.name} does not answer")
+            raise UnreachableError(f"{destination.name} does not answer")
         if self.refuses is not None:
             error, self.refuses = self.refuses, None
             raise error
@@ -63,6 +65,9 @@ class FakeArchive:
                 self.stored[instance.sop_instance_uid].append(path.stem)
             self.before_answer(instance)
             on_outcome(instance, outcome, status)
+
+    def release(self, destination: Destination) -> None:
+        self.releases += 1
 
     def echo(self, destination: Destination) -> float:
         if self.down:

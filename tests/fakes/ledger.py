@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from dicom_node.domain import deliveries as delivery_domain
 from dicom_node.domain import jobs as job_domain
-from dicom_node.domain.deliveries import Delivery, DeliveryEvent, DeliveryState, Outcome
+from dicom_node.domain.deliveries import (
+    Delivery,
+    DeliveryEvent,
+    DeliveryState,
+    Outcome,
+    stray_reason,
+)
 from dicom_node.domain.errors import IntegrityError, LeaseLostError
 from dicom_node.domain.jobs import Job, JobEvent, JobState
 from dicom_node.ports import DecidedAs, DecisionRow, DeliveryRow, ImageRow, JobRow, Receipt
 from dicom_node.store.images import CONFLICT_REASON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from dicom_node.domain.identifiers import JobKey
     from dicom_node.ports import NewImage, NewJob, Product
@@ -278,6 +284,20 @@ class MemoryLedger:
             failures=held.value.failures + counts,
             not_before=held.value.not_before if retry_at is None else retry_at,
         )
+
+    @_locked
+    def quarantine_strays(self, destinations: Collection[str], now: float) -> tuple[str, ...]:
+        strays = []
+        for delivery in self._deliveries:
+            value = delivery.value
+            waits = value.state in (DeliveryState.PENDING, DeliveryState.STORED)
+            if waits and value.destination not in destinations:
+                reason = stray_reason(value.destination)
+                self._change_delivery(
+                    delivery, DeliveryEvent.GAVE_UP, now, reason, last_error=reason
+                )
+                strays.append(value.destination)
+        return tuple(strays)
 
     @_locked
     def release(self, key: JobKey, now: float) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,16 +15,18 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_context, evt
 
 from dicom_node.domain.deliveries import DerivedInstance, Outcome
-from dicom_node.domain.errors import IntegrityError, PeerError, RefusedError
+from dicom_node.domain.errors import IntegrityError, PeerError, RefusedError, UnreachableError
 from dicom_node.network.associations import Timeouts
 from dicom_node.network.scu import PynetStoreClient
 from tests.network.objects import (
     COMPUTED_RADIOGRAPHY,
     DIGITAL_X_RAY,
     data_set_bytes,
+    derived,
     destination,
     free_port,
     write_instances,
+    write_object,
 )
 
 if TYPE_CHECKING:
@@ -240,6 +244,91 @@ def test_an_error_of_the_callback_ends_the_association(
     with archive(answers) as port, pytest.raises(IntegrityError, match="lease lost"):
         client.send(destination(port), write_instances(tmp_path, 3), fail)
     assert len(answers.files) == 1
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """A port where connection requests are dropped: its queue is full and nobody takes from it."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(2):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+def test_a_destination_that_drops_packets_costs_the_connection_time_and_no_more(
+    client: PynetStoreClient, tmp_path: Path
+) -> None:
+    instances = write_instances(tmp_path, 1)
+    with black_hole() as port:
+        began = time.monotonic()
+        with pytest.raises(UnreachableError):
+            client.send(destination(port), instances, Outcomes())
+    assert 0.5 < time.monotonic() - began < 4.0
+
+
+def test_a_destination_that_drops_packets_delays_no_other(tmp_path: Path) -> None:
+    client = PynetStoreClient("SYNTH", timeouts=Timeouts(connect_s=4))
+    instances, failed = write_instances(tmp_path, 1), threading.Event()
+
+    def vain(port: int) -> None:
+        with pytest.raises(UnreachableError):
+            client.send(replace(destination(port), name="away"), instances, Outcomes())
+        failed.set()
+
+    with black_hole() as nowhere, archive(Answers()) as port:
+        sender = threading.Thread(target=vain, args=(nowhere,))
+        sender.start()
+        outcomes = Outcomes()
+        client.send(destination(port), instances, outcomes)
+        assert len(outcomes) == 1
+        assert not failed.is_set()
+        sender.join(30)
+        assert failed.is_set()
+
+
+def test_one_association_serves_all_that_is_sent_one_after_another(
+    client: PynetStoreClient, tmp_path: Path
+) -> None:
+    answers = Answers()
+    with archive(answers) as port:
+        for _ in range(3):
+            client.send(destination(port), write_instances(tmp_path, 2), Outcomes())
+        assert (answers.associations, len(answers.files)) == (1, 6)
+        client.release(destination(port))
+        client.send(destination(port), write_instances(tmp_path, 2), Outcomes())
+        assert (answers.associations, len(answers.files)) == (2, 8)
+
+
+def test_objects_of_another_class_get_an_association_of_their_own(
+    client: PynetStoreClient, tmp_path: Path
+) -> None:
+    answers = Answers()
+    both = [
+        (sop_class, [ExplicitVRLittleEndian]) for sop_class in (DIGITAL_X_RAY, COMPUTED_RADIOGRAPHY)
+    ]
+    path = write_object(tmp_path / "cr.dcm", sop_class=COMPUTED_RADIOGRAPHY, uid="2.25.5")
+    other = derived(path, sop_class=COMPUTED_RADIOGRAPHY, uid="2.25.5", index=0)
+    with archive(answers, *both) as port:
+        client.send(destination(port), write_instances(tmp_path, 1), Outcomes())
+        client.send(destination(port), [(other, path)], Outcomes())
+    assert (answers.associations, len(answers.files)) == (2, 2)
+
+
+def test_an_association_that_the_destination_ended_meanwhile_is_not_used_again(
+    client: PynetStoreClient, tmp_path: Path
+) -> None:
+    answers, outcomes = Answers(), Outcomes()
+    with archive(answers) as first:
+        client.send(destination(first), write_instances(tmp_path, 1), outcomes)
+    with archive(answers) as second:
+        client.send(destination(second), write_instances(tmp_path, 1), outcomes)
+    assert [outcome for _, outcome, _ in outcomes] == [Outcome.STORED] * 2
 
 
 def test_nothing_to_send_opens_no_association(client: PynetStoreClient) -> None:

@@ -60,6 +60,7 @@ class Node:
     weights: dict[str, str] = field(default_factory=lambda: {"chest": WEIGHTS})
     synthesis: dict[str, Any] = field(default_factory=dict)
     jitter: float = 0.0
+    stopping: bool = False
     woken: list[str] = field(default_factory=list)
 
     def restarted(self) -> Node:
@@ -115,12 +116,16 @@ class Node:
             destination=destination,
             clock=self.clock,
             jitter=lambda: self.jitter,
+            stopping=lambda: self.stopping,
         )
 
     @property
     def recovering(self) -> Recovering:
         return Recovering(
-            ledger=self.ledger, spool=self.spool, wake=lambda: self.woken.append("recovering")
+            ledger=self.ledger,
+            spool=self.spool,
+            wake=lambda: self.woken.append("recovering"),
+            destinations={d.name for d in self.destinations},
         )
 
     def retaining(self, keep_s: float) -> Retaining:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dicom_node.domain.deliveries import DeliveryState, DerivedInstance, Outcome
-from dicom_node.domain.errors import ConfigurationError, RefusedError
+from dicom_node.domain.errors import (
+    CapacityError,
+    ConfigurationError,
+    PeerError,
+    RefusedError,
+)
 from dicom_node.domain.routes import Commitment, Sweep, ViewPlan
 from tests.fakes.archive import FakeArchive
 from tests.fakes.power import CutAt, PowerCut
@@ -239,3 +244,130 @@ def test_a_power_cut_between_answers_sends_no_other_content_and_loses_nothing(
         uid: {digest} for uid, digest in expected.items()
     }
     assert only(restarted).delivery.state is DeliveryState.CLOSED
+
+
+@pytest.fixture
+def three(node: Node) -> Node:
+    """A node with three deliveries waiting for one destination."""
+    for number in (1, 2, 3):
+        node.receiving.receive(received(number))
+    node.plan()
+    while node.synthesize():
+        pass
+    return node
+
+
+def test_a_destination_that_is_away_is_called_once_for_all_that_waits(three: Node) -> None:
+    three.archive.down = True
+    service = three.delivering()
+    assert [service.run_once(three.clock()) for _ in range(3)] == [True, False, False]
+    assert len(three.archive.attempts) == 1
+
+
+def test_the_calls_to_a_destination_that_is_away_grow_rarer_up_to_the_longest_wait(
+    three: Node,
+) -> None:
+    three.archive.down = True
+    service, calls = three.delivering(), []
+    begin = three.clock()
+    for _ in range(120):
+        before = len(three.archive.attempts)
+        service.run_once(three.clock())
+        if len(three.archive.attempts) > before:
+            calls.append(three.clock() - begin)
+        three.clock.advance(1.0)
+    assert calls == [0.0, 5.0, 15.0, 35.0, 55.0, 75.0, 95.0, 115.0]
+
+
+def test_a_destination_that_answers_again_is_sent_everything_at_once(three: Node) -> None:
+    three.archive.down = True
+    service = three.delivering()
+    service.run_once(three.clock())
+    three.archive.down = False
+    three.clock.advance(5.0)
+    assert [service.run_once(three.clock()) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_the_rest(three: Node) -> None:
+    three.archive.down = True
+    service = three.delivering()
+    service.run_once(three.clock())
+    three.archive.down = False
+    for row in three.ledger.jobs():
+        three.ledger.release(row.job.key, three.clock())
+    three.clock.advance(-86400.0)
+    assert service.run_once(three.clock()) is False  # nothing is due yet, but nobody rests
+    three.receiving.receive(received(4))
+    three.plan()
+    three.synthesize()
+    assert service.run_once(three.clock()) is True
+
+
+def test_a_failure_of_one_delivery_delays_no_other(three: Node) -> None:
+    three.archive.refuses = PeerError("the association broke")
+    service = three.delivering()
+    assert [service.run_once(three.clock()) for _ in range(4)] == [True, True, True, False]
+    assert len(three.archive.stored) == 4
+    assert len(three.archive.attempts) == 3
+
+
+def test_a_destination_without_room_is_given_more_time_than_one_that_broke_off(
+    ready: Node,
+) -> None:
+    ready.archive.answers = {0: (Outcome.RETRY, 0xA700)}
+    ready.deliver()
+    assert only(ready).delivery.not_before - ready.clock() == 30.0
+    ready.clock.now = only(ready).delivery.not_before
+    ready.archive.answers = {0: (Outcome.RETRY, 0x0110)}
+    ready.deliver()
+    assert only(ready).delivery.not_before - ready.clock() == 10.0
+
+
+def test_a_delivery_that_the_stop_of_the_node_cut_has_not_failed(ready: Node) -> None:
+    ready.archive.breaks_after = 2
+    ready.stopping = True
+    ready.deliver()
+    delivery = only(ready).delivery
+    assert (delivery.state, delivery.failures) == (DeliveryState.PENDING, 0)
+    assert delivery.not_before == ready.clock()
+    ready.stopping = False
+    ready.deliver()
+    assert ready.archive.attempts == [[0, 1, 2, 3], [2, 3]]
+    assert only(ready).delivery.state is DeliveryState.CLOSED
+
+
+def test_a_lack_of_room_of_our_own_is_no_failure_of_the_delivery(ready: Node) -> None:
+    ready.archive.refuses = CapacityError("the disk is full")
+    ready.deliver()
+    delivery = only(ready).delivery
+    assert (delivery.state, delivery.failures) == (DeliveryState.PENDING, 0)
+    assert delivery.not_before - ready.clock() == 60.0
+
+
+def test_the_association_is_let_go_when_nothing_is_left_to_send(three: Node) -> None:
+    service = three.delivering()
+    for _ in range(3):
+        service.run_once(three.clock())
+    assert three.archive.releases == 0
+    service.run_once(three.clock())
+    assert three.archive.releases == 1
+
+
+def test_a_delivery_to_a_destination_that_left_the_configuration_is_quarantined_with_the_reason(
+    three: Node,
+) -> None:
+    three.destinations = (replace(PACS, name="other"),)
+    three.recovering.run_once(three.clock())
+    for row in three.ledger.jobs():
+        (delivery,) = row.deliveries
+        assert delivery.delivery.state is DeliveryState.QUARANTINED
+        assert "destination pacs is not configured" in delivery.delivery.last_error
+        found = three.ledger.job(row.job.key)
+        assert found is not None
+        assert found.events[-1][1] == "pacs: gave_up"
+    three.destinations = (PACS,)
+    for row in three.ledger.jobs():
+        three.ledger.release(row.job.key, three.clock())
+    three.recovering.run_once(three.clock())
+    three.run_to_rest()
+    assert len(three.archive.stored) == 6

@@ -199,3 +199,24 @@ def test_two_targets_are_delivered_apart(ledger: Ledger) -> None:
     other = ledger.lease_delivery("b", 50.0, 60.0)
     assert other is not None
     assert other.form is Form.SC
+
+
+def test_what_waits_for_a_destination_nobody_knows_is_quarantined_and_nothing_else(
+    ledger: Ledger,
+) -> None:
+    targets = (Target(destination="pacs", form=Form.DX), Target(destination="gone", form=Form.SC))
+    rows.queue(ledger, 1, 10.0, targets=targets, views=1)
+    rows.finish(ledger, 20.0)
+    assert ledger.quarantine_strays({"pacs"}, 30.0) == ("gone",)
+    assert ledger.quarantine_strays({"pacs"}, 31.0) == ()
+    (row,) = ledger.jobs()
+    assert [d.delivery.state for d in row.deliveries] == [
+        DeliveryState.PENDING,
+        DeliveryState.QUARANTINED,
+    ]
+    assert "gone" in row.deliveries[1].delivery.last_error
+
+
+def test_what_is_being_sent_is_no_stray(ledger: Ledger, sending: Delivery) -> None:
+    assert ledger.quarantine_strays((), 50.0) == ()
+    assert only(ledger).delivery.state is DeliveryState.SENDING

@@ -152,6 +152,10 @@ class Ledgers(RuleBasedStateMachine):
     def release(self, key: int) -> None:
         self.both("release", rows.job_of(key).key, self.now)
 
+    @rule(known=st.sampled_from([("pacs",), ("pacs", "b"), ()]))
+    def look_for_strays(self, known: tuple[str, ...]) -> None:
+        self.both("quarantine_strays", known, self.now)
+
     @rule()
     def expire(self) -> None:
         self.both("expire_leases", self.now)
