@@ -13,13 +13,18 @@ import torch.nn.functional as F
 from synthesis import checkpoint
 from synthesis.diffusion import view_noise
 from synthesis.errors import NonFiniteError
-from synthesis.families import vcdit
+from synthesis.families import svdrr, vcdit
 from synthesis.types import ModelIdentity, Radiograph, SynthesisRequest, SynthesisResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxtyping import Float
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from synthesis.model import ViewTransformer
+    from synthesis.types import View
 
 __all__ = ["ASSUMED_FIELD_MM", "SynthesisEngine", "fitted", "load"]
 
@@ -35,14 +40,21 @@ class SynthesisEngine:
     """One model on one device.
 
     Args:
-        model: The checkpoint.
+        model: A checkpoint, or the published model, which is on its device already.
         device: Of torch; ``auto`` is the first GPU, or the CPU where there is none.
     """
 
-    def __init__(self, model: checkpoint.Checkpoint, *, device: str = "auto") -> None:
+    def __init__(
+        self, model: checkpoint.Checkpoint | svdrr.SvdrrPipeline, *, device: str = "auto"
+    ) -> None:
+        if isinstance(model, svdrr.SvdrrPipeline):
+            self.identity: ModelIdentity = model.identity
+            self._device = model.device
+            self._network: svdrr.SvdrrPipeline | ViewTransformer = model
+            return
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.identity: ModelIdentity = model.identity()
+        self.identity = model.identity()
         self._device = torch.device(device)
         self._network = model.model().to(self._device)
 
@@ -69,18 +81,7 @@ class SynthesisEngine:
             made = []
             for start in range(0, len(views), _BATCH):
                 part = views[start : start + _BATCH]
-                noise = torch.stack([view_noise(request.seed, sample, v, size) for v in part])
-                made.append(
-                    vcdit.synthesize(
-                        self._network,
-                        source,
-                        request.source.view,
-                        part,
-                        noise.to(self._device),
-                        field_mm=field_mm,
-                        steps=steps,
-                    )[:, 0].cpu()
-                )
+                made.append(self._draw(source, request, part, sample, steps, field_mm).cpu())
             drawn.append(torch.cat(made))
         stack = torch.stack(drawn)  # (samples, views, h, w)
         if not torch.isfinite(stack).all():
@@ -108,6 +109,33 @@ class SynthesisEngine:
             seconds=time.monotonic() - began,
             spacing_nominal=request.source.spacing_mm is None,
         )
+
+    def _draw(
+        self,
+        source: Float[Tensor, "1 h w"],
+        request: SynthesisRequest,
+        views: Sequence[View],
+        sample: int,
+        steps: int,
+        field_mm: float,
+    ) -> Float[Tensor, "views h w"]:
+        """One sample of some of the views, as the model's family does it."""
+        seen_from, seed = request.source.view, request.seed
+        if isinstance(self._network, svdrr.SvdrrPipeline):
+            return svdrr.draw(
+                self._network, source[0], seen_from, views, seed=seed, sample=sample, steps=steps
+            )
+        size = source.shape[-1]
+        noise = torch.stack([view_noise(seed, sample, v, size) for v in views])
+        return vcdit.synthesize(
+            self._network,
+            source,
+            seen_from,
+            views,
+            noise.to(self._device),
+            field_mm=field_mm,
+            steps=steps,
+        )[:, 0]
 
 
 def _exposed(image: NDArray[np.float32]) -> float:
@@ -147,9 +175,15 @@ def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:
 
 
 def load(path: str | Path, *, device: str = "auto") -> SynthesisEngine:
-    """An engine from a checkpoint; ``bundled`` names the packaged weights.
+    """An engine from a checkpoint, or from a folder of published weights (`families.svdrr`).
+
+    Args:
+        path: A file, a folder, or ``bundled``, the packaged weights.
+        device: Of torch, or ``auto``.
 
     Raises:
-        CheckpointError: The file is missing, broken, or does not fit this version.
+        CheckpointError: The weights are missing, broken, or do not fit this version.
     """
+    if Path(path).is_dir():
+        return SynthesisEngine(svdrr.load(path, device))
     return SynthesisEngine(checkpoint.read(path), device=device)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,9 +20,20 @@ from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtTransfor
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionModelWithProjection
 
+from synthesis.engine import SynthesisEngine, fitted
+from synthesis.engine import load as load_engine
 from synthesis.errors import CheckpointError, RadiographError, ViewError
 from synthesis.families import svdrr
-from synthesis.types import View, ViewSet
+from synthesis.families.svdrr.drawing import faced, latent_noise
+from synthesis.geometry import project
+from synthesis.types import (
+    IntensityScale,
+    Radiograph,
+    SeenFrom,
+    SynthesisRequest,
+    View,
+    ViewSet,
+)
 from tests.svdrr import SIZE, change_json, tiny_model
 
 TOLERANCE = 1e-4
@@ -367,3 +380,88 @@ def test_what_cannot_be_sampled_is_refused(
 ) -> None:
     with pytest.raises(error, match=r"shape|leaves|steps"):
         pipeline.sample(source, VIEWS, noise=noise, steps=steps, guidance=3.0)
+
+
+PA, AP = View(primary_deg=0.0), View(primary_deg=180.0)
+SCALE = IntensityScale(low=200.0, high=3200.0)
+
+
+def request(view: View = PA, **changes: Any) -> SynthesisRequest:
+    pixels = 700.0 + 900.0 * (chest(96, 80).numpy() + 1.0)
+    source = Radiograph(pixels=pixels, spacing_mm=(4.0, 4.0), view=view, intensity=SCALE)
+    return SynthesisRequest(source=source, **{"views": VIEWS, "steps": 2, **changes})
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> SynthesisEngine:
+    return load_engine(folder, device="cpu")
+
+
+def test_the_engine_draws_by_a_folder_of_published_weights(
+    folder: Path, engine: SynthesisEngine, pipeline: svdrr.SvdrrPipeline
+) -> None:
+    asked = request()
+    result = engine.synthesize(asked)
+    assert result.model == pipeline.identity == svdrr.load(folder, "cpu").identity
+    assert [image.view for image in result.images] == list(VIEWS)
+    # By hand: the source from its minimum to its maximum, the views back to the same range, and
+    # what the exposure took away put back.
+    model, _ = fitted(asked.source, SIZE)
+    low, high = float(model.min()), float(model.max())
+    noise = torch.stack([latent_noise(0, 0, view, SIZE // 8) for view in VIEWS])
+    unit = torch.from_numpy(2 * (model - low) / (high - low) - 1).clamp(-1, 1)
+    made = pipeline.sample(unit, VIEWS, noise=noise, steps=2, guidance=3.0) * (high - low) + low
+    for image, view, exposure in zip(result.images, made, result.exposures, strict=True):
+        wanted = SCALE.from_model(view.numpy()) - exposure
+        assert float(abs(image.pixels - wanted).max()) < 0.5
+        assert exposure >= 0.0
+
+
+def test_seeds_samples_and_steps_of_a_request_count(engine: SynthesisEngine) -> None:
+    first = engine.synthesize(request()).images[0].pixels
+    assert abs(engine.synthesize(request()).images[0].pixels - first).max() == 0
+    for changed in ({"seed": 1}, {"steps": 3}):
+        assert abs(engine.synthesize(request(**changed)).images[0].pixels - first).max() > 1
+    assert len(engine.synthesize(request(samples=3)).chosen) == len(VIEWS)
+    assert engine.synthesize(request(views=ViewSet(name="b", views=VIEWS.views[::-1]))).images[
+        -1
+    ].pixels == pytest.approx(first, abs=0.1)
+
+
+def test_every_view_has_noise_of_its_own() -> None:
+    noises = [
+        latent_noise(seed, sample, view, 8)
+        for seed in (0, 1)
+        for sample in (0, 1)
+        for view in VIEWS
+    ]
+    assert min(apart(a, b) for i, a in enumerate(noises) for b in noises[:i]) > 0.5
+    assert torch.equal(noises[0], latent_noise(0, 0, VIEWS.views[0], 8))
+    assert abs(float(torch.stack(noises).std()) - 1) < 0.05
+
+
+@pytest.mark.parametrize("source", [PA, AP])
+@pytest.mark.parametrize(
+    "view",
+    [
+        *VIEWS,
+        View(primary_deg=150.0),
+        View(primary_deg=-110.0, secondary_deg=25.0),
+        View(primary_deg=40.0, seen_from=SeenFrom.TUBE),
+    ],
+)
+def test_a_view_is_asked_for_where_a_point_of_the_patient_appears(source: View, view: View) -> None:
+    """Far from the tube, so that rays are parallel, both name one image up to its mirror."""
+    far = {"source_detector_mm": 2e7, "source_isocenter_mm": 1e7}
+    model_view, mirrored = faced(source, view)
+    assert abs(model_view.primary_deg) <= 90
+    point = np.array([[50.0, -30.0, 80.0]])
+    wanted = project(point, replace(view, **far), field_mm=358.4, size=256)[0]
+    got = project(point, replace(model_view, **far), field_mm=358.4, size=256)[0]
+    column = 255 - got[1] if mirrored else got[1]
+    assert (got[0], column) == pytest.approx(tuple(wanted), abs=0.1)
+
+
+def test_a_source_that_is_not_frontal_is_refused(engine: SynthesisEngine) -> None:
+    with pytest.raises(ViewError, match="LEFT LATERAL: the published weights read PA and AP"):
+        engine.synthesize(request(View(primary_deg=90.0)))

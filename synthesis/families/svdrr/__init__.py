@@ -23,11 +23,12 @@ from pathlib import Path
 import torch
 
 from synthesis.digest import weights_digest
+from synthesis.families.svdrr.drawing import draw
 from synthesis.families.svdrr.parts import read_parts
 from synthesis.families.svdrr.pipeline import GUIDANCE, SvdrrPipeline, pose_condition
 from synthesis.types import ModelIdentity
 
-__all__ = ["DEFAULT_STEPS", "GUIDANCE", "SvdrrPipeline", "load", "pose_condition"]
+__all__ = ["DEFAULT_STEPS", "GUIDANCE", "SvdrrPipeline", "draw", "load", "pose_condition"]
 
 DEFAULT_STEPS = 20
 """Network evaluations a view, as in the paper (the released script takes 30)."""

@@ -72,6 +72,7 @@ class SvdrrPipeline:
         self.identity = identity
         self.device = device
         self.shrinkage = parts.shrinkage
+        """Pixels to one of the latent's."""
         self._parts = parts
         for module in (parts.vae, parts.image_encoder, parts.transformer, parts.projection):
             module.to(device)
@@ -81,7 +82,7 @@ class SvdrrPipeline:
     def sample(
         self,
         source: Float[Tensor, "h w"],
-        views: ViewSet,
+        views: ViewSet | Sequence[View],
         *,
         noise: Float[Tensor, "views 4 h8 w8"],
         steps: int = 20,
@@ -109,7 +110,7 @@ class SvdrrPipeline:
         came_from = source.device
         image = source.to(self.device, torch.float32).expand(1, 3, -1, -1)
         latent = self._parts.vae.encode(image).latent_dist.mode()  # not scaled, as in training
-        tokens = self._tokens(image, views.views)
+        tokens = self._tokens(image, tuple(views))
         answers = constants(self._parts.transformer, tokens)
         drawn = [
             self._draw(latent, answers[part], noise[part].to(self.device), steps, guidance)
