@@ -43,10 +43,12 @@ app = typer.Typer(
 )
 routes_app = typer.Typer(help="Try the routing rules.", no_args_is_help=True)
 jobs_app = typer.Typer(help="Look at the jobs, beside the running node.", no_args_is_help=True)
+deliveries_app = typer.Typer(help="Look at what goes to destinations.", no_args_is_help=True)
 images_app = typer.Typer(help="Look at the received images.", no_args_is_help=True)
 app.add_typer(routes_app, name="routes")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(images_app, name="images")
+app.add_typer(deliveries_app, name="deliveries")
 
 ConfigOption = Annotated[
     Path,
@@ -60,6 +62,22 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
+KeyArgument = Annotated[
+    str, typer.Argument(metavar="[KEY]", help="A job's key, or its beginning.", show_default=False)
+]
+UidArgument = Annotated[
+    str, typer.Argument(metavar="[UID]", help="SOP Instance UID.", show_default=False)
+]
+NumberArgument = Annotated[
+    str, typer.Argument(metavar="[NUMBER]", help="As the list shows it.", show_default=False)
+]
+AllOption = Annotated[bool, typer.Option("--all", help="All in quarantine.", show_default=False)]
+ReasonOption = Annotated[
+    str, typer.Option(metavar="WORDS", help="Of --all, those whose reason holds these words.")
+]
+DestinationOption = Annotated[
+    str, typer.Option(metavar="NAME", help="Only those to this destination.")
+]
 LimitOption = Annotated[int, typer.Option(min=1, help="List so many of the newest.")]
 
 
@@ -227,22 +245,18 @@ def jobs_show(
 
 @jobs_app.command("release")
 def jobs_release(
-    config: ConfigOption,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A job's key, or its beginning.")],
+    config: ConfigOption, key: KeyArgument = "", every: AllOption = False, reason: ReasonOption = ""
 ) -> None:
-    """Let a quarantined job, or its quarantined deliveries, run again."""
-    import time
+    """Let a quarantined job, or its quarantined deliveries, run again; or all quarantined jobs."""
+    _settle(config, "jobs", "release", name=key, every=every, reason=reason)
 
-    from dicom_node.store.ledger import open_ledger
 
-    settings = _load(config)
-    row = _look(settings).job(key)  # first, so that no ledger is made where there is none
-    if row is None:
-        raise typer.BadParameter(f"no job, or more than one, has a key that begins with {key!r}")
-    released = open_ledger(settings.database_url()).release(row.job.key, time.time())
-    if not released:
-        raise typer.BadParameter(f"job {row.job.key[:12]} has nothing in quarantine")
-    _console().print(f"Job {row.job.key[:12]} runs again.", highlight=False)
+@jobs_app.command("cancel")
+def jobs_cancel(
+    config: ConfigOption, key: KeyArgument = "", every: AllOption = False, reason: ReasonOption = ""
+) -> None:
+    """Give up a job that is in quarantine or waits; or all quarantined jobs."""
+    _settle(config, "jobs", "cancel", name=key, every=every, reason=reason)
 
 
 @images_app.command("list")
@@ -259,6 +273,87 @@ def images_list(
         _console().print(images_table(rows))
     else:
         _console().print("No image was received yet.")
+
+
+@images_app.command("release")
+def images_release(
+    config: ConfigOption, uid: UidArgument = "", every: AllOption = False, reason: ReasonOption = ""
+) -> None:
+    """Plan a quarantined image anew, by the routes as they are now; or all of them."""
+    _settle(config, "images", "release", name=uid, every=every, reason=reason)
+
+
+@images_app.command("cancel")
+def images_cancel(
+    config: ConfigOption, uid: UidArgument = "", every: AllOption = False, reason: ReasonOption = ""
+) -> None:
+    """Give up a quarantined image, so that retention may let go of it; or all of them."""
+    _settle(config, "images", "cancel", name=uid, every=every, reason=reason)
+
+
+@deliveries_app.command("list")
+def deliveries_list(
+    config: ConfigOption,
+    state: Annotated[str | None, typer.Option(help="Only these, as quarantined.")] = None,
+    destination: DestinationOption = "",
+    limit: LimitOption = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """List deliveries, the newest first: attempts, next attempt and last error."""
+    from dicom_node.domain.deliveries import DeliveryState
+    from dicom_node.listing import deliveries_table, delivery_json
+
+    if state is not None and state not in list(DeliveryState):
+        raise typer.BadParameter(f"{state!r} is none of {', '.join(DeliveryState)}")
+    rows = _look(_load(config)).deliveries(
+        state=None if state is None else DeliveryState(state), destination=destination, limit=limit
+    )
+    if as_json:
+        _print_json([delivery_json(row) for row in rows])
+    elif rows:
+        _console().print(deliveries_table(rows))
+    else:
+        _console().print("There are no such deliveries.")
+
+
+@deliveries_app.command("release")
+def deliveries_release(
+    config: ConfigOption,
+    number: NumberArgument = "",
+    every: AllOption = False,
+    destination: DestinationOption = "",
+    reason: ReasonOption = "",
+) -> None:
+    """Send a quarantined delivery again, what is missing of it; or all of them."""
+    _settle(
+        config,
+        "deliveries",
+        "release",
+        name=number,
+        every=every,
+        reason=reason,
+        destination=destination,
+    )
+
+
+@deliveries_app.command("cancel")
+def deliveries_cancel(
+    config: ConfigOption,
+    number: NumberArgument = "",
+    every: AllOption = False,
+    destination: DestinationOption = "",
+    reason: ReasonOption = "",
+) -> None:
+    """Give up a delivery that is in quarantine or waits; or all quarantined ones."""
+    _settle(
+        config,
+        "deliveries",
+        "cancel",
+        name=number,
+        every=every,
+        reason=reason,
+        destination=destination,
+    )
 
 
 @app.command()
@@ -319,6 +414,31 @@ def _load(config: Path) -> Settings:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     return load(config)
+
+
+def _settle(
+    config: Path,
+    kind: str,
+    deed: str,
+    *,
+    name: str,
+    every: bool,
+    reason: str,
+    destination: str = "",
+) -> None:
+    import time
+
+    from dicom_node.ports import Chosen, Deed, Kind
+    from dicom_node.settling import settle
+
+    settings = _load(config)
+    if every == bool(name):
+        raise typer.BadParameter("name one, or give --all")
+    if not every and (reason or destination):
+        raise typer.BadParameter("--reason and --destination choose among --all")
+    chosen = Chosen(name=name, reason=reason, destination=destination)
+    done = settle(settings.database_url(), Kind(kind), Deed(deed), chosen, time.time())
+    _console().print(done, highlight=False, soft_wrap=True)
 
 
 def _look(settings: Settings) -> SqlLedger:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dicom_node.ports import DeliveryRow, ImageRow, JobRow
 
 __all__ = [
+    "deliveries_table",
+    "delivery_json",
     "image_json",
     "images_table",
     "inspected_table",
@@ -33,13 +35,16 @@ KEY_LENGTH: Final = 12
 
 _STYLES: Final = {
     "accept": "green",
+    "accepted": "green",
     "done": "green",
     "closed": "green",
     "committed": "green",
     "ignore": "dim",
+    "ignored": "dim",
     "cancelled": "dim",
     "quarantine": "bold red",
     "quarantined": "bold red",
+    "conflicting": "bold red",
     "running": "cyan",
     "sending": "cyan",
 }
@@ -90,6 +95,38 @@ def job_json(row: JobRow, *, events: bool = False) -> dict[str, Any]:
     return data
 
 
+def delivery_json(row: DeliveryRow) -> dict[str, Any]:
+    """One delivery as plain data; ``next_at`` is null unless it waits."""
+    return {"number": row.delivery.id, "job": row.delivery.job_key} | _delivery_json(row)
+
+
+def deliveries_table(rows: Sequence[DeliveryRow]) -> Table:
+    """Deliveries, one a line."""
+    table = _table(
+        "Number",
+        "Job",
+        "Destination",
+        "State",
+        "Stored",
+        "Attempts",
+        "Next attempt",
+        "Last error",
+    )
+    for row in rows:
+        delivery = row.delivery
+        table.add_row(
+            str(delivery.id),
+            delivery.job_key[:KEY_LENGTH],
+            delivery.destination,
+            _word(delivery.state.value),
+            f"{row.stored}/{row.instances}",
+            str(delivery.attempts),
+            _local(delivery.not_before) if _waits(row) else "",
+            delivery.last_error,
+        )
+    return table
+
+
 def _delivery_json(row: DeliveryRow) -> dict[str, Any]:
     delivery = row.delivery
     return {
@@ -110,6 +147,7 @@ def image_json(row: ImageRow) -> dict[str, Any]:
     decision = row.decision
     return {
         "sop_instance_uid": row.image.sop_instance_uid,
+        "state": row.state.value,
         "decision": decision.decided_as.value if decision else None,
         "route": (decision.route or None) if decision else None,
         "reason": decision.reason if decision else "waiting to be planned",
@@ -174,14 +212,14 @@ def job_details(row: JobRow) -> list[RenderableType]:
 
 def images_table(rows: Sequence[ImageRow]) -> Table:
     """Received images, one a line."""
-    table = _table("Image", "From", "Received", "Decision", "Route", "Reason")
+    table = _table("Image", "From", "Received", "State", "Route", "Reason")
     for row in rows:
         data = image_json(row)
         table.add_row(
             row.image.sop_instance_uid,
             row.image.calling_ae_title,
             _local(row.received_at),
-            _word(data["decision"] or "waiting"),
+            _word(row.state.value),
             data["route"] or "",
             data["reason"],
         )

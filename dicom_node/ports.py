@@ -12,20 +12,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from dicom_node.domain.deliveries import Delivery, DerivedInstance, Outcome
+from dicom_node.domain.deliveries import Delivery, DeliveryState, DerivedInstance, Outcome
 from dicom_node.domain.identifiers import JobKey
+from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import Job, JobState, Order
 from dicom_node.domain.routes import Destination, Term
 from synthesis.types import SynthesisRequest, SynthesisResult
 
 __all__ = [
+    "Chosen",
     "Clock",
     "DecidedAs",
     "DecisionRow",
+    "Deed",
     "DeliveryRow",
     "Engine",
     "ImageRow",
     "JobRow",
+    "Kind",
     "Ledger",
     "NewImage",
     "NewJob",
@@ -168,12 +172,13 @@ class DecisionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRow:
-    """A stored image. ``decision`` is None until it is planned."""
+    """A stored image. ``decision`` is None while it waits to be planned."""
 
     id: int
     image: NewImage
     received_at: float
     decision: DecisionRow | None
+    state: ImageState = ImageState.WAITING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +214,36 @@ class JobRow:
     deliveries: tuple[DeliveryRow, ...]
     events: tuple[tuple[float, str, str], ...] = ()
     """(unix seconds, event, detail) in order; filled in by ``job()``, empty in ``jobs()``."""
+
+
+class Kind(StrEnum):
+    """What may lie in quarantine."""
+
+    IMAGES = "images"
+    JOBS = "jobs"
+    DELIVERIES = "deliveries"
+
+
+class Deed(StrEnum):
+    """What a person does about it."""
+
+    RELEASE = "release"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a person means: the one of this name, or all in quarantine that the rest describes.
+
+    Attributes:
+        name: SOP Instance UID of an image, key of a job, number of a delivery; empty for all.
+        reason: Words their reason holds; empty for any.
+        destination: Of deliveries; empty for any.
+    """
+
+    name: str = ""
+    reason: str = ""
+    destination: str = ""
 
 
 class Ledger(Protocol):
@@ -311,6 +346,18 @@ class Ledger(Protocol):
         """A person lets a quarantined job and its quarantined deliveries run again; how many."""
         ...
 
+    def settle(self, kind: Kind, deed: Deed, chosen: Chosen, now: float) -> int:
+        """A person releases or cancels work, each piece with an event of its own; how many.
+
+        All of a kind are those in quarantine; by name, a job or delivery that waits may be
+        cancelled as well. A released image is planned anew; one whose UID another content had
+        first can only be cancelled.
+
+        Raises:
+            IntegrityError: The one named is in no state for it; nothing changed.
+        """
+        ...
+
     def expire_leases(self, now: float) -> int:
         """Put back every job and delivery whose lease ran out; how many."""
         ...
@@ -331,6 +378,12 @@ class Ledger(Protocol):
 
     def job(self, key_prefix: str) -> JobRow | None:
         """The one job whose key begins so, with its events; None when there is none or several."""
+        ...
+
+    def deliveries(
+        self, *, state: DeliveryState | None = None, destination: str = "", limit: int = 1000
+    ) -> tuple[DeliveryRow, ...]:
+        """Deliveries, newest first."""
         ...
 
     def images(self, *, limit: int = 1000) -> tuple[ImageRow, ...]:

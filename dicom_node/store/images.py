@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.images import ImageEvent
 from dicom_node.domain.jobs import JobState
 from dicom_node.ports import DecidedAs, DecisionRow, ImageRow, NewImage, Receipt
 from dicom_node.store import schema
 from dicom_node.store.database import insert_new
 from dicom_node.store.orders import order_to_json, terms_from_json, terms_to_json
+from dicom_node.store.transitions import change_image, image_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +26,12 @@ CONFLICT_REASON: Final = (
     "another image with this SOP Instance UID was received before and its content differs; "
     "the first one stands"
 )
+
+_DECIDED: Final = {
+    DecidedAs.ACCEPT: ImageEvent.ACCEPTED,
+    DecidedAs.IGNORE: ImageEvent.IGNORED,
+    DecidedAs.QUARANTINE: ImageEvent.QUARANTINED,
+}
 
 _t = schema.images
 
@@ -84,21 +92,24 @@ def decide(
     """See `ports.Ledger.record_decision`."""
     if new_jobs and decision.decided_as is not DecidedAs.ACCEPT:
         raise IntegrityError(f"an image decided as {decision.decided_as} can have no job")
-    changed = connection.execute(
-        sa.update(_t)
-        .where(_t.c.id == image_id, _t.c.decided_as.is_(None))
-        .values(
-            decided_as=decision.decided_as.value,
-            decided_at=now,
-            route=decision.route,
-            route_digest=decision.route_digest,
-            reason=decision.reason,
-            terms=terms_to_json(decision.terms),
-        )
+    row = connection.execute(
+        sa.select(_t).where(_t.c.id == image_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise IntegrityError(f"image {image_id} is not there")
+    change_image(
+        connection,
+        row,
+        _DECIDED[decision.decided_as],
+        now,
+        detail=decision.reason,
+        decided_as=decision.decided_as.value,
+        decided_at=now,
+        route=decision.route,
+        route_digest=decision.route_digest,
+        reason=decision.reason,
+        terms=terms_to_json(decision.terms),
     )
-    if changed.rowcount != 1:
-        raise IntegrityError(f"image {image_id} is not there, or it has its decision already")
-    _note(connection, image_id, now, "decided", decision.decided_as.value)
     for new_job in new_jobs:
         _insert_job(connection, image_id, new_job, now)
 
@@ -177,4 +188,5 @@ def _row(row: sa.Row[Any]) -> ImageRow:
         ),
         received_at=row.received_at,
         decision=decision,
+        state=image_state(row),
     )

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dicom_node.store import deliveries, images, jobs, overview, retention, waiting
+from dicom_node.store import deliveries, images, jobs, overview, retention, settling, waiting
 from dicom_node.store.database import Database
 from dicom_node.store.migrating import migrate, require_current
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from dicom_node.domain.deliveries import Delivery, Outcome
+    from dicom_node.domain.deliveries import Delivery, DeliveryState, Outcome
     from dicom_node.domain.identifiers import JobKey
     from dicom_node.domain.jobs import Job, JobState
     from dicom_node.ports import (
+        Chosen,
         DecisionRow,
+        Deed,
+        DeliveryRow,
         ImageRow,
         JobRow,
+        Kind,
         NewImage,
         NewJob,
         Product,
@@ -143,7 +147,12 @@ class SqlLedger:
     def release(self, key: JobKey, now: float) -> int:
         """See `ports.Ledger.release`."""
         with self._database.write() as connection:
-            return waiting.release(connection, key, now)
+            return settling.release_job(connection, key, now)
+
+    def settle(self, kind: Kind, deed: Deed, chosen: Chosen, now: float) -> int:
+        """See `ports.Ledger.settle`."""
+        with self._database.write() as connection:
+            return settling.settle(connection, kind, deed, chosen, now)
 
     def expire_leases(self, now: float) -> int:
         """See `ports.Ledger.expire_leases`."""
@@ -169,6 +178,15 @@ class SqlLedger:
         """See `ports.Ledger.job`."""
         with self._database.read() as connection:
             return overview.find(connection, key_prefix)
+
+    def deliveries(
+        self, *, state: DeliveryState | None = None, destination: str = "", limit: int = 1000
+    ) -> tuple[DeliveryRow, ...]:
+        """See `ports.Ledger.deliveries`."""
+        with self._database.read() as connection:
+            return overview.deliveries(
+                connection, state=state, destination=destination, limit=limit
+            )
 
     def images(self, *, limit: int = 1000) -> tuple[ImageRow, ...]:
         """See `ports.Ledger.images`."""

@@ -9,14 +9,16 @@ import sqlalchemy as sa
 
 from dicom_node.domain.deliveries import Outcome
 from dicom_node.ports import DeliveryRow, JobRow
-from dicom_node.store import deliveries, jobs, schema
+from dicom_node.store import deliveries as delivery_rows
+from dicom_node.store import jobs, schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dicom_node.domain.deliveries import DeliveryState
     from dicom_node.domain.jobs import JobState
 
-__all__ = ["find", "newest"]
+__all__ = ["deliveries", "find", "newest"]
 
 
 def newest(connection: sa.Connection, *, state: JobState | None, limit: int) -> tuple[JobRow, ...]:
@@ -47,24 +49,48 @@ def find(connection: sa.Connection, key_prefix: str) -> JobRow | None:
     )
 
 
+def deliveries(
+    connection: sa.Connection, *, state: DeliveryState | None, destination: str, limit: int
+) -> tuple[DeliveryRow, ...]:
+    """See `ports.Ledger.deliveries`."""
+    table = schema.deliveries
+    query = (
+        _counted()
+        .add_columns(schema.jobs.c.key.label("job_key"))
+        .join(schema.jobs, schema.jobs.c.id == table.c.job_id)
+        .order_by(table.c.id.desc())
+        .limit(limit)
+    )
+    if state is not None:
+        query = query.where(table.c.state == state.value)
+    if destination:
+        query = query.where(table.c.destination == destination)
+    rows = connection.execute(query).all()
+    return tuple(_delivery(connection, row, row.job_key) for row in rows)
+
+
 def _deliveries(
     connection: sa.Connection, job_rows: Sequence[sa.Row[Any]]
 ) -> dict[int, list[DeliveryRow]]:
     keys = {row.id: row.key for row in job_rows}
     found: dict[int, list[DeliveryRow]] = {}
-    for row in connection.execute(_counted(list(keys))) if keys else ():
-        instances = deliveries.outstanding(connection, row.id) if row.stored < row.instances else ()
-        found.setdefault(row.job_id, []).append(
-            DeliveryRow(
-                delivery=deliveries.from_row(row, keys[row.job_id], instances),
-                instances=row.instances,
-                stored=row.stored,
-            )
-        )
+    query = _counted().where(schema.deliveries.c.job_id.in_(list(keys)))
+    for row in connection.execute(query.order_by(schema.deliveries.c.id)) if keys else ():
+        found.setdefault(row.job_id, []).append(_delivery(connection, row, keys[row.job_id]))
     return found
 
 
-def _counted(job_ids: list[int]) -> sa.Select[Any]:
+def _delivery(connection: sa.Connection, row: sa.Row[Any], job_key: str) -> DeliveryRow:
+    whole = row.stored == row.instances
+    instances = () if whole else delivery_rows.outstanding(connection, row.id)
+    return DeliveryRow(
+        delivery=delivery_rows.from_row(row, job_key, instances),
+        instances=row.instances,
+        stored=row.stored,
+    )
+
+
+def _counted() -> sa.Select[Any]:
     sends = schema.sends
     is_stored = sa.case((sends.c.outcome == Outcome.STORED.value, 1), else_=0)
     counts = (
@@ -77,11 +103,8 @@ def _counted(job_ids: list[int]) -> sa.Select[Any]:
         .subquery()
     )
     table = schema.deliveries
-    return (
-        sa.select(table, counts.c.instances, counts.c.stored)
-        .join(counts, counts.c.delivery_id == table.c.id)
-        .where(table.c.job_id.in_(job_ids))
-        .order_by(table.c.id)
+    return sa.select(table, counts.c.instances, counts.c.stored).join(
+        counts, counts.c.delivery_id == table.c.id
     )
 
 

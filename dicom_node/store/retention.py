@@ -83,7 +83,10 @@ def _unneeded(before: float, among: Sequence[str] | None = None) -> sa.Select[An
     # An image in quarantine waits for a person, however long.
     image_open = sa.or_(
         _images.c.decided_as.is_(None),
-        _images.c.decided_as == DecidedAs.QUARANTINE.value,
+        sa.and_(
+            _images.c.decided_as == DecidedAs.QUARANTINE.value, _images.c.cancelled_at.is_(None)
+        ),
+        _images.c.cancelled_at >= before,
         _images.c.decided_at >= before,
         sa.exists().where(_jobs.c.image_id == _images.c.id, open_job),
     )

@@ -45,7 +45,7 @@ __all__ = [
     "sends",
 ]
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -86,6 +86,14 @@ images: Final = Table(
     Column("terms", Text, nullable=False, server_default="[]"),
     Column("decided_at", Double),
     Column("file_removed_at", Double),
+    Column(
+        "cancelled_at",
+        Double,
+        CheckConstraint(
+            "cancelled_at IS NULL OR (decided_as IS NOT NULL AND decided_as = 'quarantine')",
+            name="cancelled",
+        ),
+    ),
     UniqueConstraint("sop_instance_uid", "digest", name="content"),
     CheckConstraint(f"decided_as IS NULL OR {_one_of('decided_as', DecidedAs)}", name="decided_as"),
     CheckConstraint("(decided_as IS NULL) = (decided_at IS NULL)", name="decided_at"),

@@ -1,4 +1,4 @@
-"""Work that waits: lost leases, releases by people, and when something is due next.
+"""Work that waits: lost leases, destinations that left, and when something is due next.
 
 Every function runs inside one transaction.
 """
@@ -17,9 +17,7 @@ from dicom_node.store.transitions import change_delivery, change_job
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from dicom_node.domain.identifiers import JobKey
-
-__all__ = ["next_due", "put_back", "quarantine_strays", "release"]
+__all__ = ["next_due", "put_back", "quarantine_strays"]
 
 _jobs, _deliveries = schema.jobs, schema.deliveries
 
@@ -48,32 +46,6 @@ def put_back(connection: sa.Connection, now: float, *, expired_by: float | None)
             lost_leases=row.lost_leases + 1,
         )
     return len(leased_jobs) + len(leased_deliveries)
-
-
-def release(connection: sa.Connection, key: JobKey, now: float) -> int:
-    """See `ports.Ledger.release`."""
-    fresh: dict[str, Any] = {"not_before": now, "failures": 0, "lost_leases": 0}
-    job_row = connection.execute(
-        sa.select(_jobs).where(_jobs.c.key == key).with_for_update()
-    ).one_or_none()
-    if job_row is None:
-        return 0
-    released = 0
-    if job_row.state == JobState.QUARANTINED.value:
-        change_job(connection, job_row, JobEvent.RELEASED, now, **fresh)
-        released += 1
-    rows = connection.execute(
-        sa.select(_deliveries)
-        .where(
-            _deliveries.c.job_id == job_row.id,
-            _deliveries.c.state == DeliveryState.QUARANTINED.value,
-        )
-        .order_by(_deliveries.c.id)
-        .with_for_update()
-    ).all()
-    for row in rows:
-        change_delivery(connection, row, DeliveryEvent.RELEASED, now, **fresh)
-    return released + len(rows)
 
 
 def quarantine_strays(

@@ -113,6 +113,91 @@ def test_a_quarantined_job_can_be_released(run: Any, config: Path, ledger: SqlLe
     assert run("jobs", "release", "--config", config, new.key[:12]).status == 2
 
 
+def stuck_delivery(ledger: SqlLedger, number: int, error: str) -> str:
+    """The key of its job."""
+    new = rows.queue(ledger, number, NOW)
+    rows.finish(ledger, NOW + 1)
+    delivery = ledger.lease_delivery("pacs", NOW + 2, 60.0)
+    assert delivery is not None
+    ledger.fail_delivery(delivery, error, retry_at=None, now=NOW + 3)
+    return new.key
+
+
+def test_deliveries_are_listed_with_attempts_and_last_error(
+    run: Any, config: Path, ledger: SqlLedger
+) -> None:
+    key = stuck_delivery(ledger, 1, "pacs refused it")
+    (listed,) = run("deliveries", "list", "--config", config, "--json").json
+    assert listed == {
+        "number": 1,
+        "job": key,
+        "destination": "pacs",
+        "form": "dx",
+        "state": "quarantined",
+        "attempts": 1,
+        "failures": 1,
+        "next_at": None,
+        "last_error": "pacs refused it",
+        "instances": 2,
+        "stored": 0,
+    }
+    assert "pacs refused it" in run("deliveries", "list", "--config", config).out
+    assert run("deliveries", "list", "--config", config, "--state", "sent").status == 2
+
+
+def test_a_job_that_is_done_is_released_by_its_deliveries(
+    run: Any, config: Path, ledger: SqlLedger
+) -> None:
+    key = stuck_delivery(ledger, 1, "refused")
+    ran = run("jobs", "release", "--config", config, key[:8])
+    assert (ran.status, ran.out) == (0, "1 delivery released.\n"), ran.err
+    assert run("deliveries", "list", "--config", config, "--json").json[0]["state"] == "pending"
+
+
+@pytest.mark.parametrize(("deed", "state"), [("release", "pending"), ("cancel", "cancelled")])
+def test_all_deliveries_of_one_reason_are_settled_at_once(
+    run: Any, config: Path, ledger: SqlLedger, deed: str, state: str
+) -> None:
+    for number, error in enumerate(("0xA900", "away", "away"), 1):
+        stuck_delivery(ledger, number, error)
+    command = ("deliveries", deed, "--config", config, "--all", "--destination", "pacs")
+    ran = run(*command, "--reason", "away")
+    assert (ran.status, ran.out) == (0, f"2 deliveries {deed}d.\n".replace("canceld", "cancelled"))
+    listed = run("deliveries", "list", "--config", config, "--json").json
+    assert [each["state"] for each in listed] == [state, state, "quarantined"]
+    assert run(*command, "--reason", "away").status == 2
+
+
+def test_an_image_in_quarantine_is_released_or_cancelled(
+    run: Any, config: Path, ledger: SqlLedger
+) -> None:
+    for number in (1, 2):
+        ledger.record_image(rows.image(number), NOW)
+        (row,) = ledger.unplanned(1)
+        ledger.record_decision(row.id, rows.decision(DecidedAs.QUARANTINE, "odd"), [], NOW)
+    assert run("images", "release", "--config", config, "1.2.3.1").out == "1 image released.\n"
+    assert run("images", "cancel", "--config", config, "--all").out == "1 image cancelled.\n"
+    listed = run("images", "list", "--config", config, "--json").json
+    assert [each["state"] for each in listed] == ["cancelled", "waiting"]
+    assert run("images", "cancel", "--config", config, "--all").status == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["1", "--all"], ["1", "--reason", "x"], ["1", "--destination", "x"]]
+)
+def test_what_is_meant_must_be_said_without_contradiction(
+    run: Any, config: Path, ledger: SqlLedger, arguments: list[str]
+) -> None:
+    stuck_delivery(ledger, 1, "x")
+    assert run("deliveries", "cancel", "--config", config, *arguments).status == 2
+    assert run("deliveries", "list", "--config", config, "--json").json[0]["state"] == "quarantined"
+
+
+def test_settling_without_a_ledger_makes_none(run: Any, config: Path) -> None:
+    assert run("images", "release", "--config", config, "--all").status == 2
+    assert [each.name for each in config.parent.iterdir()] == ["node.yaml"]
+
+
 def test_images_that_made_no_job_are_listed_with_their_reason(
     run: Any, config: Path, ledger: SqlLedger
 ) -> None:

@@ -6,9 +6,10 @@ from itertools import product
 
 import pytest
 
-from dicom_node.domain import deliveries, jobs
+from dicom_node.domain import deliveries, images, jobs
 from dicom_node.domain.deliveries import DELIVERY_TABLE, DeliveryEvent, DeliveryState
 from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.images import IMAGE_TABLE, ImageEvent, ImageState
 from dicom_node.domain.jobs import JOB_TABLE, JobEvent, JobState
 
 JOB_PATHS = """
@@ -20,6 +21,15 @@ running lease_expired queued
 running gave_up quarantined
 quarantined released queued
 quarantined cancelled cancelled
+"""
+
+IMAGE_PATHS = """
+waiting accepted accepted
+waiting ignored ignored
+waiting quarantined quarantined
+quarantined released waiting
+quarantined cancelled cancelled
+conflicting cancelled cancelled
 """
 
 DELIVERY_PATHS = """
@@ -53,6 +63,16 @@ def test_a_job_takes_the_legal_ways_and_no_other(state: JobState, event: JobEven
             jobs.advance(state, event)
     else:
         assert jobs.advance(state, event).value == expected
+
+
+@pytest.mark.parametrize(("state", "event"), list(product(ImageState, ImageEvent)))
+def test_an_image_takes_the_legal_ways_and_no_other(state: ImageState, event: ImageEvent) -> None:
+    expected = paths(IMAGE_PATHS).get((state.value, event.value))
+    if expected is None:
+        with pytest.raises(IntegrityError, match=f"{state}.*{event}"):
+            images.advance(state, event)
+    else:
+        assert images.advance(state, event).value == expected
 
 
 @pytest.mark.parametrize(("state", "event"), list(product(DeliveryState, DeliveryEvent)))
@@ -92,7 +112,7 @@ def test_every_state_can_be_reached_and_only_the_final_ones_are_not_left(
     assert reached - {before for before, _ in table} == final
 
 
-@pytest.mark.parametrize("table", [JOB_TABLE, DELIVERY_TABLE])
+@pytest.mark.parametrize("table", [JOB_TABLE, DELIVERY_TABLE, IMAGE_TABLE])
 def test_every_event_of_a_table_may_happen(table: dict[tuple[object, object], object]) -> None:
     events = {event for _, event in table}
     assert events == set(type(next(iter(events))))  # type: ignore[call-overload]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dicom_node.domain import deliveries as delivery_domain
+from dicom_node.domain import images as image_domain
 from dicom_node.domain import jobs as job_domain
 from dicom_node.domain.deliveries import (
     Delivery,
@@ -17,8 +18,19 @@ from dicom_node.domain.deliveries import (
     stray_reason,
 )
 from dicom_node.domain.errors import IntegrityError, LeaseLostError
+from dicom_node.domain.images import ImageEvent, ImageState
 from dicom_node.domain.jobs import Job, JobEvent, JobState
-from dicom_node.ports import DecidedAs, DecisionRow, DeliveryRow, ImageRow, JobRow, Receipt
+from dicom_node.ports import (
+    Chosen,
+    DecidedAs,
+    DecisionRow,
+    Deed,
+    DeliveryRow,
+    ImageRow,
+    JobRow,
+    Kind,
+    Receipt,
+)
 from dicom_node.store.images import CONFLICT_REASON
 
 if TYPE_CHECKING:
@@ -36,6 +48,7 @@ class _Image:
     row: ImageRow
     decided_at: float | None = None
     conflicting: bool = False
+    cancelled_at: float | None = None
 
 
 @dataclass
@@ -94,7 +107,8 @@ class MemoryLedger:
                 reason=CONFLICT_REASON,
                 terms=(),
             )
-            self._images.append(_Image(replace(row, decision=decision), now, conflicting=True))
+            row = replace(row, decision=decision, state=ImageState.CONFLICTING)
+            self._images.append(_Image(row, now, conflicting=True))
         return Receipt.CONFLICT
 
     @_locked
@@ -108,9 +122,15 @@ class MemoryLedger:
         if jobs and decision.decided_as is not DecidedAs.ACCEPT:
             raise IntegrityError("only an accepted image has jobs")
         image = next((i for i in self._images if i.row.id == image_id), None)
-        if image is None or image.row.decision is not None:
-            raise IntegrityError("no such image without a decision")
-        image.row, image.decided_at = replace(image.row, decision=decision), now
+        if image is None:
+            raise IntegrityError("no such image")
+        event = {
+            DecidedAs.ACCEPT: ImageEvent.ACCEPTED,
+            DecidedAs.IGNORE: ImageEvent.IGNORED,
+            DecidedAs.QUARANTINE: ImageEvent.QUARANTINED,
+        }[decision.decided_as]
+        state = image_domain.advance(image.row.state, event)
+        image.row, image.decided_at = replace(image.row, decision=decision, state=state), now
         for new in jobs:
             if any(job.value.key == new.key for job in self._jobs):
                 continue
@@ -316,6 +336,67 @@ class MemoryLedger:
         return released
 
     @_locked
+    def settle(self, kind: Kind, deed: Deed, chosen: Chosen, now: float) -> int:
+        if kind is Kind.IMAGES:
+            return self._settle_images(deed, chosen, now)
+        fresh = {} if deed is Deed.CANCEL else {"not_before": now, "failures": 0, "lost_leases": 0}
+        if kind is Kind.JOBS:
+            jobs = [
+                j
+                for j in self._jobs
+                if (
+                    j.value.key == chosen.name
+                    if chosen.name
+                    else j.value.state is JobState.QUARANTINED
+                    and chosen.reason.lower() in j.value.last_error.lower()
+                )
+            ]
+            for job in jobs:
+                event = JobEvent.CANCELLED if deed is Deed.CANCEL else JobEvent.RELEASED
+                self._change_job(job, event, now, job.value.last_error, **fresh)
+            return len(jobs)
+        deliveries = [
+            d
+            for d in self._deliveries
+            if (
+                str(d.value.id) == chosen.name
+                if chosen.name
+                else d.value.state is DeliveryState.QUARANTINED
+                and chosen.reason.lower() in d.value.last_error.lower()
+                and chosen.destination in ("", d.value.destination)
+            )
+        ]
+        for delivery in deliveries:
+            move = DeliveryEvent.CANCELLED if deed is Deed.CANCEL else DeliveryEvent.RELEASED
+            self._change_delivery(delivery, move, now, delivery.value.last_error, **fresh)
+        return len(deliveries)
+
+    def _settle_images(self, deed: Deed, chosen: Chosen, now: float) -> int:
+        dead = (ImageState.QUARANTINED, ImageState.CONFLICTING)
+        images = []
+        for image in self._images:
+            row = image.row
+            if row.state not in dead:
+                continue
+            assert row.decision is not None
+            matches = chosen.reason.lower() in row.decision.reason.lower()
+            if row.image.sop_instance_uid == chosen.name if chosen.name else matches:
+                images.append(image)
+        if deed is Deed.CANCEL:
+            for image in images:
+                state = image_domain.advance(image.row.state, ImageEvent.CANCELLED)
+                image.row, image.cancelled_at = replace(image.row, state=state), now
+            return len(images)
+        free = [image for image in images if not image.conflicting]
+        if chosen.name and images and not free:
+            image_domain.advance(images[0].row.state, ImageEvent.RELEASED)
+        for image in free:
+            state = image_domain.advance(image.row.state, ImageEvent.RELEASED)
+            image.row = replace(image.row, state=state, decision=None)
+            image.decided_at = None
+        return len(free)
+
+    @_locked
     def expire_leases(self, now: float) -> int:
         return self._put_back(lambda until: until <= now, "the lease ran out", now)
 
@@ -342,6 +423,16 @@ class MemoryLedger:
         if len(found) != 1:
             return None
         return replace(self._row(found[0]), events=tuple(found[0].events))
+
+    @_locked
+    def deliveries(
+        self, *, state: DeliveryState | None = None, destination: str = "", limit: int = 1000
+    ) -> tuple[DeliveryRow, ...]:
+        return tuple(
+            self._delivery_row(d)
+            for d in reversed(self._deliveries)
+            if state in (None, d.value.state) and destination in ("", d.value.destination)
+        )[:limit]
 
     @_locked
     def images(self, *, limit: int = 1000) -> tuple[ImageRow, ...]:
@@ -426,19 +517,24 @@ class MemoryLedger:
         return count
 
     def _row(self, job: _Job) -> JobRow:
-        rows = tuple(
-            DeliveryRow(
-                delivery=d.value,
-                instances=len(d.uids),
-                stored=len(d.uids) - len(d.value.outstanding),
-            )
-            for d in job.deliveries
+        return JobRow(
+            job=job.value, deliveries=tuple(self._delivery_row(d) for d in job.deliveries)
         )
-        return JobRow(job=job.value, deliveries=rows)
+
+    def _delivery_row(self, held: _Delivery) -> DeliveryRow:
+        return DeliveryRow(
+            delivery=held.value,
+            instances=len(held.uids),
+            stored=len(held.uids) - len(held.value.outstanding),
+        )
 
     def _image_closed(self, image: _Image, before: float) -> bool:
         decision = image.row.decision
-        if decision is None or decision.decided_as is DecidedAs.QUARANTINE:
+        if image.cancelled_at is not None and image.cancelled_at >= before:
+            return False
+        if decision is None:
+            return False
+        if decision.decided_as is DecidedAs.QUARANTINE and image.cancelled_at is None:
             return False
         assert image.decided_at is not None
         mine = [j for j in self._jobs if j.image_id == image.row.id]

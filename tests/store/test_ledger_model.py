@@ -19,7 +19,7 @@ from dicom_node.domain.deliveries import Outcome
 from dicom_node.domain.errors import NodeError
 from dicom_node.domain.jobs import Target
 from dicom_node.domain.routes import Form
-from dicom_node.ports import DecidedAs, ImageRow
+from dicom_node.ports import Chosen, DecidedAs, Deed, ImageRow, Kind
 from tests.fakes import rows
 from tests.fakes.database import fresh_ledger
 from tests.fakes.ledger import MemoryLedger
@@ -152,6 +152,25 @@ class Ledgers(RuleBasedStateMachine):
     def release(self, key: int) -> None:
         self.both("release", rows.job_of(key).key, self.now)
 
+    @rule(
+        kind=st.sampled_from(Kind),
+        deed=st.sampled_from(Deed),
+        reason=st.sampled_from(["", "AW", "route", "%"]),
+        destination=st.sampled_from(["", "pacs", "c"]),
+    )
+    def settle_all(self, kind: Kind, deed: Deed, reason: str, destination: str) -> None:
+        chosen = Chosen(reason=reason, destination=destination)
+        self.both("settle", kind, deed, chosen, self.now)
+
+    @rule(kind=st.sampled_from(Kind), deed=st.sampled_from(Deed), number=numbers)
+    def settle_one(self, kind: Kind, deed: Deed, number: int) -> None:
+        names = {
+            Kind.IMAGES: rows.image(number).sop_instance_uid,
+            Kind.JOBS: rows.job_of(number).key,
+            Kind.DELIVERIES: str(number),
+        }
+        self.both("settle", kind, deed, Chosen(name=names[kind]), self.now)
+
     @rule(known=st.sampled_from([("pacs",), ("pacs", "b"), ()]))
     def look_for_strays(self, known: tuple[str, ...]) -> None:
         self.both("quarantine_strays", known, self.now)
@@ -177,6 +196,7 @@ class Ledgers(RuleBasedStateMachine):
         for row in self.both("jobs"):
             self.both("job", row.job.key)
         self.both("images")
+        self.both("deliveries")
         self.both("unplanned", 3)
         self.both("known_digests")
         self.both("next_due", self.now)
