@@ -16,6 +16,7 @@ from dicom_node.engine.client import ChildEngine
 from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
+from dicom_node.network.tls import CertificateWatch, Credentials, check_files, own_credentials
 from dicom_node.services.delivering import Delivering
 from dicom_node.services.planning import Planning
 from dicom_node.services.receiving import Receiving
@@ -75,6 +76,7 @@ class Node:
         delivering: Service, one a destination.
         recovering: Service.
         retaining: Service.
+        certificates: Tells when one of ours ends.
     """
 
     settings: Settings
@@ -91,6 +93,7 @@ class Node:
     delivering: tuple[Delivering, ...]
     recovering: Recovering
     retaining: Retaining
+    certificates: CertificateWatch
 
 
 def build(
@@ -112,8 +115,9 @@ def build(
         CapacityError: The ledger does not answer.
     """
     models = settings.model_paths()
-    weights = {name: _digest(path, f"models.{name}.path") for name, path in models.items()}
     destinations = settings.to_destinations()
+    check_files(settings.to_tls(), destinations)
+    weights = {name: _digest(path, f"models.{name}.path") for name, path in models.items()}
     with contextlib.ExitStack() as undo:
         if ledger is None:
             ledger = open_ledger(settings.database_url())
@@ -125,6 +129,8 @@ def build(
         if client is None:
             client = PynetStoreClient(settings.node.ae_title)
         bell, stopping = Bell(), threading.Event()
+        files = settings.to_tls()
+        tls = None if files is None else Credentials(files, server_side=True)
         node = Node(
             settings=settings,
             clock=clock,
@@ -137,10 +143,12 @@ def build(
             scp=StorageScp(
                 ae_title=settings.node.ae_title,
                 host=settings.node.host,
-                port=settings.node.port,
+                port=settings.plain_port(),
                 peers=PeerList(peers=settings.to_peers()),
                 receiver=Receiving(ledger=ledger, spool=spool, clock=clock, wake=bell.ring),
                 max_associations=settings.node.max_associations,
+                tls=tls,
+                tls_port=settings.tls_port(),
             ),
             planning=Planning(
                 ledger=ledger,
@@ -181,6 +189,9 @@ def build(
                 destinations=frozenset(destination.name for destination in destinations),
             ),
             retaining=Retaining(ledger=ledger, spool=spool, keep_s=settings.retention.keep_s),
+            certificates=CertificateWatch(
+                [*([tls] if tls is not None else []), *own_credentials(destinations)]
+            ),
         )
         undo.pop_all()
         return node

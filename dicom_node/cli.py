@@ -141,10 +141,12 @@ def check_config(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A configuration.")],
 ) -> None:
     """Check a configuration: all problems at once, each with its path."""
+    from dicom_node.network.tls import check_files
     from dicom_node.settings.summary import notes, summary
 
     settings = _load(file)
     settings.model_paths()
+    check_files(settings.to_tls(), settings.to_destinations())
     output = _console()
     output.print(f"{file}: no problem found", style="green", highlight=False)
     output.print(summary(settings))

@@ -11,6 +11,7 @@ from synthesis.types import View, ViewSet, azimuth_sweep
 
 if TYPE_CHECKING:
     from dicom_node.domain.rules import Predicate
+    from dicom_node.domain.security import DestinationTls
 
 __all__ = [
     "Accept",
@@ -51,11 +52,20 @@ class Commitment(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """One that may send to us: by AE title and, unless None, by address."""
+    """One that may call us.
+
+    Attributes:
+        ae_title: It calls with.
+        host: Address, host name or network (CIDR) it must call from; None for anywhere.
+        require_tls: Whether it must call over TLS.
+        subject: Attributes that the subject of its certificate must have, with their values.
+    """
 
     name: str
     ae_title: str
     host: str | None = None
+    require_tls: bool = False
+    subject: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,7 @@ class Destination:
     commitment: Commitment = Commitment.NONE
     banner: bool = True
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    tls: DestinationTls | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Who may open an association: by AE title and address."""
+"""Who may open an association: by AE title, address and certificate."""
 
 from __future__ import annotations
 
@@ -6,15 +6,27 @@ import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dicom_node.domain.routes import Peer
 
-__all__ = ["PeerList", "Resolve", "resolve_host"]
+__all__ = ["NotAPeer", "PeerList", "Resolve", "Subject", "resolve_host"]
+
+Subject = tuple[tuple[str, str], ...]
+"""Attributes of a certificate's subject, in order."""
 
 Resolve = Callable[[str], frozenset[str]]
 """A host name or address to its addresses; empty when it has none."""
+
+
+class NotAPeer(StrEnum):
+    """Why a caller is let in by no entry of the list."""
+
+    UNKNOWN = "no peer has this AE title and address"
+    WITHOUT_TLS = "this peer must call over TLS"
+    OTHER_CERTIFICATE = "the certificate is not the one of this peer"
 
 
 def resolve_host(host: str) -> frozenset[str]:
@@ -39,24 +51,43 @@ class PeerList:
     peers: Sequence[Peer]
     resolve: Resolve = resolve_host
 
-    def find(self, ae_title: str, address: str) -> Peer | None:
-        """The first peer of this AE title that may call from this address; None when there is none.
+    def find(self, ae_title: str, address: str, subject: Subject | None = None) -> Peer | NotAPeer:
+        """The first peer that this caller is, or why it is none.
 
         Args:
             ae_title: Calling AE title; leading and trailing spaces do not count (PS3.5 6.2).
             address: IPv4 or IPv6, as the socket says.
+            subject: Of its certificate; None when it calls without TLS.
         """
         wanted = ae_title.strip()
         here = _canonical(address)
+        why = NotAPeer.UNKNOWN
         for peer in self.peers:
-            if peer.ae_title.strip() == wanted and self._comes_from(peer.host, here):
+            if peer.ae_title.strip() != wanted or not self._comes_from(peer.host, here):
+                continue
+            if peer.require_tls and subject is None:
+                why = NotAPeer.WITHOUT_TLS
+            elif not set(peer.subject) <= set(subject or ()):
+                why = NotAPeer.OTHER_CERTIFICATE
+            else:
                 return peer
-        return None
+        return why
 
     def _comes_from(self, host: str | None, here: str) -> bool:
-        if host is None or _canonical(host) == here:
+        if host is None:
             return True
-        return here in {_canonical(address) for address in self.resolve(host)}
+        if "/" in host:
+            return _within(here, host)
+        return _canonical(host) == here or here in {
+            _canonical(address) for address in self.resolve(host)
+        }
+
+
+def _within(address: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(network)
+    except ValueError:
+        return False
 
 
 def _canonical(address: str) -> str:

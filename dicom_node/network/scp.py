@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Final, cast
@@ -25,16 +26,16 @@ from dicom_node.network.contexts import (
     STORAGE_CLASSES,
     accepted_contexts,
 )
-from dicom_node.network.peers import PeerList
+from dicom_node.network.listening import NodeServer
+from dicom_node.network.peers import NotAPeer, PeerList, Subject
+from dicom_node.network.tls import Credentials, peer_subject
 from dicom_node.ports import ReceivedObject
 
 if TYPE_CHECKING:
-    import socket
-
+    from pynetdicom.association import Association
     from pynetdicom.dimse_primitives import C_STORE
     from pynetdicom.events import Event
     from pynetdicom.pdu_primitives import A_ASSOCIATE
-    from pynetdicom.transport import ThreadedAssociationServer
 
     from dicom_node.ports import Receiver
 
@@ -42,12 +43,12 @@ __all__ = ["PROCESSING_FAILURE", "StorageScp"]
 
 SUCCESS: Final = 0x0000
 
+_POLL_S: Final = 0.1
+"""How long stopping waits for the listening thread at most."""
+
 PROCESSING_FAILURE: Final = 0x0110
 """Answer to a C-STORE that failed for a reason of our own (PS3.7 C.5.14): the object may be fine,
 so the sender may try again."""
-
-_BACKLOG: Final = 128
-"""Connections the system holds for us until they are accepted."""
 
 _REJECTED_PERMANENT, _SERVICE_USER, _CALLING_AE_UNKNOWN = 0x01, 0x01, 0x03  # PS3.8 Table 9-21
 
@@ -66,25 +67,29 @@ class StorageScp:
         *,
         ae_title: str,
         host: str,
-        port: int,
+        port: int | None,
         peers: PeerList,
         receiver: Receiver,
         max_associations: int = 64,
         timeouts: Timeouts | None = None,
+        tls: Credentials | None = None,
+        tls_port: int | None = None,
     ) -> None:
         """Take the parts; nothing listens before `start`.
 
         Args:
             ae_title: Ours; calls to any other are rejected.
             host: Address to bind; empty for every one.
-            port: 0 for any free one.
+            port: For plain connections; 0 for any free one, None for no such connections.
             peers: Who may call.
             receiver: Where objects go. Called from many threads at once.
             max_associations: Beyond it, callers are rejected for now.
             timeouts: Left out, the defaults.
+            tls: What TLS connections are secured with.
+            tls_port: For TLS connections; None for no such connections.
         """
         self._host = host
-        self._wanted_port = port
+        self._wanted = {"node.port": (port, None), "tls.port": (tls_port, tls)}
         self._ae_title = ae_title
         self._peers = peers
         self._receiver = receiver
@@ -92,22 +97,36 @@ class StorageScp:
         self._ae = application_entity(ae_title, self._timeouts)
         self._ae.require_called_aet = True
         self._ae.maximum_associations = max_associations
-        self._server: ThreadedAssociationServer | None = None
+        self._servers: dict[str, NodeServer] = {}
         self._lock = threading.Lock()
 
     def start(self) -> None:
         """Bind and listen, in threads of its own.
 
         Raises:
-            ConfigurationError: The address cannot be bound.
+            ConfigurationError: An address cannot be bound, or the files of TLS cannot be used.
         """
         with self._lock:
-            if self._server is not None:
+            if self._servers:
                 return
             try:
-                server = self._ae.start_server(
-                    (self._host, self._wanted_port),
-                    block=False,
+                for where, (port, credentials) in self._wanted.items():
+                    if port is not None:
+                        self._servers[where] = self._listen(where, port, credentials)
+            except ConfigurationError:
+                servers, self._servers = self._servers, {}
+                for server in servers.values():
+                    server.shutdown()
+                raise
+
+    def _listen(self, where: str, port: int, credentials: Credentials | None) -> NodeServer:
+        if credentials is not None:
+            credentials.context()
+        try:
+            server = cast(
+                "NodeServer",
+                self._ae.make_server(
+                    (self._host, port),
                     contexts=accepted_contexts(),
                     evt_handlers=[
                         (evt.EVT_REQUESTED, self._on_requested),
@@ -116,42 +135,65 @@ class StorageScp:
                         (evt.EVT_C_STORE, self._on_store),
                         *socket_guards(self._timeouts),
                     ],
-                )
-            except OSError as error:
-                raise ConfigurationError(
-                    f"node.port: cannot listen on {self._host or '*'}:{self._wanted_port}: "
-                    f"{error.strerror or error}; choose a free port (0 picks one)"
-                ) from error
-            # pynetdicom's backlog of 5 makes a burst of callers wait a second for TCP's retry.
-            self._server = cast("ThreadedAssociationServer", server)
-            cast("socket.socket", self._server.socket).listen(_BACKLOG)
+                    server_class=NodeServer,
+                    credentials=credentials,
+                    handshake_s=self._timeouts.acse_s,
+                    max_associations=self._ae.maximum_associations,
+                    on_handshake_failure=self._on_handshake_failure,
+                ),
+            )
+        except OSError as error:
+            raise ConfigurationError(
+                f"{where}: cannot listen on {self._host or '*'}:{port}: "
+                f"{error.strerror or error}; choose a free port (0 picks one)"
+            ) from error
+        self._ae._servers.append(server)  # where `shutdown` takes it from
+        threading.Thread(
+            target=server.serve_forever, args=(_POLL_S,), name=f"listening-{where}", daemon=True
+        ).start()
+        return server
 
     @property
     def port(self) -> int:
-        """The port it listens on; the configured one while it does not."""
-        server = self._server
-        return self._wanted_port if server is None else int(server.server_address[1])
+        """The port for plain connections, or else the one for TLS; the configured one while it
+        does not listen.
+        """
+        return self._port("node.port") or self._port("tls.port") or 0
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port for TLS connections; None when there are none."""
+        return self._port("tls.port")
+
+    def _port(self, where: str) -> int | None:
+        server = self._servers.get(where)
+        return self._wanted[where][0] if server is None else server.listening_port
 
     @property
     def associations(self) -> int:
         """How many callers are connected."""
-        server = self._server
-        return 0 if server is None else len(server.active_associations)
+        return sum(len(server.open_associations) for server in tuple(self._servers.values()))
 
     def stop(self, *, grace_s: float = 0.0) -> None:
         """Stop listening, give open associations so long to end, abort the rest. Idempotent."""
         with self._lock:
-            server, self._server = self._server, None
-        if server is None:
-            return
-        server.shutdown()
+            servers, self._servers = list(self._servers.values()), {}
+        for server in servers:
+            server.shutdown()
+
+        def still_open() -> list[Association]:
+            return [each for server in servers for each in server.open_associations]
+
         deadline = time.monotonic() + grace_s
-        while server.active_associations and time.monotonic() < deadline:
+        while still_open() and time.monotonic() < deadline:
             time.sleep(0.05)
-        left = server.active_associations
+        left = still_open()
         if left:
             _log.warning("associations that were still open are aborted", count=len(left))
             abort_all(left)
+
+    def _on_handshake_failure(self, address: str, reason: str) -> None:
+        _log.warning("a TLS handshake failed", address=address, reason=reason)
 
     def _on_requested(self, event: Event) -> None:
         requestor = event.assoc.requestor
@@ -160,10 +202,12 @@ class StorageScp:
         # and a list that cannot be read knows nobody.
         failure: Exception | None = None
         try:
-            peer = self._peers.find(request.calling_ae_title, requestor.address)
+            peer = self._peers.find(
+                request.calling_ae_title, requestor.address, _subject(event.assoc)
+            )
         except Exception as error:  # noqa: BLE001  the boundary of the DIMSE handler: fail closed
-            peer, failure = None, error
-        if peer is None:
+            peer, failure = NotAPeer.UNKNOWN, error
+        if isinstance(peer, NotAPeer):
             event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, _CALLING_AE_UNKNOWN)
             # Wait until the answer is out: pynetdicom closes the socket when this handler returns.
             event.assoc.kill()
@@ -171,6 +215,7 @@ class StorageScp:
                 "a caller that is no configured peer is rejected",
                 calling_ae_title=request.calling_ae_title,
                 address=requestor.address,
+                reason=peer.value,
                 exc_info=failure,
             )
 
@@ -209,6 +254,13 @@ class StorageScp:
             )
             return PROCESSING_FAILURE
         return SUCCESS
+
+
+def _subject(association: Association) -> Subject | None:
+    """Of the caller's certificate; None for a plain connection."""
+    wrapper = association.dul.socket
+    sock = wrapper.socket if wrapper is not None else None
+    return peer_subject(sock) if isinstance(sock, ssl.SSLSocket) else None
 
 
 def _received(event: Event, calling_ae_title: str) -> ReceivedObject:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from pydicom import dcmread
@@ -22,8 +22,10 @@ from dicom_node.domain.errors import (
 from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
 from dicom_node.network.contexts import proposed_contexts, rewritable, verification_contexts
 from dicom_node.network.statuses import meaning_of, outcome_of
+from dicom_node.network.tls import Attempt, OutgoingTls
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
@@ -61,6 +63,7 @@ class PynetStoreClient:
         self._ae = application_entity(ae_title, self._timeouts)
         self._open: set[Association] = set()
         self._kept: dict[str, Association] = {}
+        self._tls = OutgoingTls()
         self._closed = False
         self._lock = threading.Lock()
         # The one switch by which pynetdicom sends a file without reading it into a data set and
@@ -178,6 +181,7 @@ class PynetStoreClient:
     def _associate(
         self, destination: Destination, contexts: list[PresentationContext]
     ) -> Association:
+        attempt = self._tls.attempt(destination.tls)
         try:
             association = self._ae.associate(
                 destination.host,
@@ -185,6 +189,9 @@ class PynetStoreClient:
                 contexts=contexts,
                 ae_title=destination.ae_title,
                 evt_handlers=socket_guards(self._timeouts),
+                tls_args=None
+                if attempt is None
+                else (cast("ssl.SSLContext", attempt), destination.host),
             )
         except OSError as error:
             raise UnreachableError(
@@ -192,7 +199,7 @@ class PynetStoreClient:
                 f"{error.strerror or error}"
             ) from error
         if not association.is_established:
-            raise _not_established(association, destination)
+            raise _not_established(association, destination, attempt)
         with self._lock:
             self._open.add(association)
         return association
@@ -270,9 +277,13 @@ def _refusal(destination: Destination) -> RefusedError:
     )
 
 
-def _not_established(association: Association, destination: Destination) -> NodeError:
+def _not_established(
+    association: Association, destination: Destination, attempt: Attempt | None
+) -> NodeError:
     """Why there is no association, as an error of ours: the one table of such reasons."""
     where = f"{destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
+    if attempt is not None and attempt.failure is not None:
+        return UnreachableError(f"{where} cannot be reached over TLS: {attempt.failure}")
     answer = association.acceptor.primitive
     if association.is_rejected and answer is not None:
         return UnreachableError(f"{where} rejected the association: {answer.reason_str}")

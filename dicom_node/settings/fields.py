@@ -32,6 +32,7 @@ __all__ = [
     "Section",
     "Text",
     "Whole",
+    "host",
 ]
 
 AE_TITLE_LENGTH: Final = 16
@@ -64,11 +65,16 @@ def _ae_title(text: str) -> str:
     return title
 
 
-def _host(text: str) -> str:
-    host = text.strip()
-    if not host or re.search(r"\s|/", host):
+def host(text: str) -> str:
+    """A host name or address, without spaces around it.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    found = text.strip()
+    if not found or re.search(r"\s|/", found):
         raise ValueError(f"give a host name or an IP address without port or scheme, not {text!r}")
-    return host
+    return found
 
 
 def _name(text: str) -> str:
@@ -125,7 +131,7 @@ Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 AeTitle = Annotated[str, AfterValidator(_ae_title), Field(json_schema_extra={"maxLength": 16})]
 """An application entity title (PS3.5 6.2)."""
 
-Host = Annotated[str, AfterValidator(_host)]
+Host = Annotated[str, AfterValidator(host)]
 """A host name or address."""
 
 Name = Annotated[str, AfterValidator(_name)]

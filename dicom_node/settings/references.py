@@ -23,6 +23,7 @@ def check(data: object) -> list[Problem]:
         *_duplicate_peers(data),
         *_unknown_names(data),
         *_own_address(data),
+        *_tls(data),
     ]
 
 
@@ -115,4 +116,31 @@ def _own_address(data: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 location=("destinations", position),
                 message="is this node itself: it would send its own output to itself",
+            )
+
+
+def _tls(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """What needs the node's own TLS section where there is none."""
+    if data.get("tls") is not None:
+        node = _mapping(data.get("node"))
+        port = _mapping(data.get("tls")).get("port")
+        if port and port == node.get("port", 11112):
+            yield Problem(
+                location=("tls", "port"),
+                message="is node.port too: give another, or null to have TLS there alone",
+            )
+        return
+    for position, peer in _items(data, "peers"):
+        for key in ("require_tls", "subject"):
+            if peer.get(key):
+                yield Problem(
+                    location=("peers", position, key),
+                    message="the node has no tls section, so this peer could never call",
+                )
+    for position, destination in _items(data, "destinations"):
+        own = destination.get("tls")
+        if isinstance(own, Mapping) and not (own.get("certificate") and own.get("trusted")):
+            yield Problem(
+                location=("destinations", position, "tls"),
+                message="the node has no tls section, so certificate, key and trusted are needed",
             )

@@ -12,8 +12,10 @@ import synthesis
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.domain.identifiers import digest_of
 from dicom_node.domain.routes import Destination, Peer, Route
+from dicom_node.domain.security import TlsFiles
 from dicom_node.settings import references
 from dicom_node.settings.fields import Name, Section
+from dicom_node.settings.peers import PeerSettings
 from dicom_node.settings.problems import REFERENCES
 from dicom_node.settings.sections import (
     BUNDLED,
@@ -22,12 +24,12 @@ from dicom_node.settings.sections import (
     EngineSettings,
     ModelSettings,
     NodeSettings,
-    PeerSettings,
     RetentionSettings,
     RouteSettings,
     ViewSetSettings,
 )
 
+from dicom_node.settings.security import TlsSettings
 __all__ = ["LEDGER_FILE", "Settings"]
 
 LEDGER_FILE: Final = "ledger.sqlite"
@@ -42,6 +44,8 @@ class Settings(Section):
     peers: tuple[PeerSettings, ...] = ()
     """Who may send to this node; everybody else is rejected."""
     destinations: tuple[DestinationSettings, ...] = ()
+    tls: TlsSettings | None = None
+    """TLS of this node; null: all connections are plain, for networks that are safe otherwise."""
     """Whom this node sends to."""
     view_sets: dict[Name, ViewSetSettings] = Field(default_factory=dict)
     """Sets of views by name."""
@@ -73,11 +77,32 @@ class Settings(Section):
 
     def to_peers(self) -> tuple[Peer, ...]:
         """Peers in order."""
-        return tuple(peer.to_domain() for peer in self.peers)
+        return tuple(peer.to_domain(node_has_tls=self.tls is not None) for peer in self.peers)
 
     def to_destinations(self) -> tuple[Destination, ...]:
         """Destinations in order."""
-        return tuple(destination.to_domain() for destination in self.destinations)
+        return tuple(
+            each.to_domain(
+                tls=None
+                if each.tls is None
+                else each.tls.to_domain(f"destinations[{position}].tls", self.tls)
+            )
+            for position, each in enumerate(self.destinations)
+        )
+
+    def to_tls(self) -> TlsFiles | None:
+        """TLS of the node; None when it has none."""
+        return self.tls.to_domain() if self.tls is not None else None
+
+    def plain_port(self) -> int | None:
+        """Port for plain connections; None when there are none."""
+        return self.node.port if self.tls is None or self.tls.port is not None else None
+
+    def tls_port(self) -> int | None:
+        """Port for TLS connections; None when there are none."""
+        if self.tls is None:
+            return None
+        return self.node.port if self.tls.port is None else self.tls.port
 
     def to_routes(self) -> tuple[Route, ...]:
         """Routes in order, the disabled ones included."""

@@ -9,7 +9,8 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from dicom_node.domain.retry import RetryPolicy
-from dicom_node.domain.routes import Commitment, Destination, Form, Peer, Sweep, ViewPlan
+from dicom_node.domain.routes import Commitment, Destination, Form, Sweep, ViewPlan
+from dicom_node.domain.security import DestinationTls
 from dicom_node.settings.fields import (
     AeTitle,
     FilePath,
@@ -22,6 +23,7 @@ from dicom_node.settings.fields import (
     Whole,
 )
 from dicom_node.settings.predicate import PredicateSettings
+from dicom_node.settings.security import DestinationTlsSettings
 from synthesis.errors import ViewError
 from synthesis.types import View
 
@@ -33,7 +35,6 @@ __all__ = [
     "EngineSettings",
     "ModelSettings",
     "NodeSettings",
-    "PeerSettings",
     "RetentionSettings",
     "RetrySettings",
     "RouteSettings",
@@ -83,21 +84,6 @@ class NodeSettings(Section):
         base = (info.context or {}).get("base")
         file = Path(found["file"]) if base is None else Path(base) / found["file"]
         return f"{found['scheme']}:///{file}{found['query'] or ''}"
-
-
-class PeerSettings(Section):
-    """One that may send to this node."""
-
-    name: Name
-    """Name in logs and lists."""
-    ae_title: AeTitle
-    """AE title it calls with."""
-    host: Host | None = None
-    """Address it must call from; null accepts its AE title from anywhere."""
-
-    def to_domain(self) -> Peer:
-        """The same as a value of the domain."""
-        return Peer(name=self.name, ae_title=self.ae_title, host=self.host)
 
 
 class RetrySettings(Section):
@@ -153,9 +139,15 @@ class DestinationSettings(Section):
     """Burn a visible banner with the view's angle into the pixels."""
     retry: RetrySettings = RetrySettings()
     """When a failed delivery is tried again."""
+    tls: DestinationTlsSettings | None = None
+    """It is called over TLS: {} with the node's own files; null: plain."""
 
-    def to_domain(self) -> Destination:
-        """The same as a value of the domain."""
+    def to_domain(self, tls: DestinationTls | None = None) -> Destination:
+        """The same as a value of the domain.
+
+        Args:
+            tls: Its TLS section, completed.
+        """
         return Destination(
             name=self.name,
             ae_title=self.ae_title,
@@ -165,6 +157,7 @@ class DestinationSettings(Section):
             commitment=self.commitment,
             banner=self.banner,
             retry=self.retry.to_domain(),
+            tls=tls,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from dicom_node.settings.root import Settings
 
 __all__ = ["notes", "summary"]
+
+_LOCAL: Final = ("127.0.0.1", "::1", "localhost")
 
 
 def summary(settings: Settings) -> Table:
@@ -22,14 +24,16 @@ def summary(settings: Settings) -> Table:
     def row(name: str, value: str) -> None:
         table.add_row(Text(name, style="dim"), Text(value))
 
-    row("node", f"{node.ae_title} on {node.host}:{node.port}")
+    row("node", f"{node.ae_title} on {node.host}:{node.port}{_secured(settings)}")
     row("data", str(node.data_dir))
-    for peer in settings.peers:
-        row("peer", f"{peer.name}: {peer.ae_title} from {peer.host or 'anywhere'}")
+    for peer in settings.to_peers():
+        secured = ", over TLS" if peer.require_tls else ""
+        row("peer", f"{peer.name}: {peer.ae_title} from {peer.host or 'anywhere'}{secured}")
     for each in settings.destinations:
         row(
             "destination",
-            f"{each.name}: {each.ae_title} at {each.host}:{each.port}, as {each.form.value}",
+            f"{each.name}: {each.ae_title} at {each.host}:{each.port}, as {each.form.value}"
+            f"{'' if each.tls is None else ', over TLS'}",
         )
     for route in settings.routes:
         made = route.synthesize
@@ -41,12 +45,21 @@ def summary(settings: Settings) -> Table:
     return table
 
 
+def _secured(settings: Settings) -> str:
+    tls = settings.tls
+    if tls is None:
+        return ""
+    return f", TLS ({tls.profile.value})" + ("" if tls.port is None else f" on {tls.port}")
+
+
 def notes(settings: Settings) -> Iterator[str]:
     """What a person should look at again."""
     if not settings.peers:
         yield "peers: nobody may send to this node, so it will never receive an image"
     if not [route for route in settings.routes if route.enabled]:
         yield "routes: no route is enabled, so every image will be ignored"
+    if settings.tls is None and settings.node.host not in _LOCAL:
+        yield "tls: there is none, so images travel over the network in plain"
     used = {name for route in settings.routes for name in route.send_to}
     for position, destination in enumerate(settings.destinations):
         if destination.name not in used:

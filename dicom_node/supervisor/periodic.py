@@ -14,11 +14,19 @@ if TYPE_CHECKING:
 
     from dicom_node.bootstrap import Node
 
-__all__ = ["RECOVER_EVERY_S", "RETAIN_EVERY_S", "WATERMARK_EVERY_S", "Watermark", "schedule"]
+__all__ = [
+    "CERTIFICATES_EVERY_S",
+    "RECOVER_EVERY_S",
+    "RETAIN_EVERY_S",
+    "WATERMARK_EVERY_S",
+    "Watermark",
+    "schedule",
+]
 
 RECOVER_EVERY_S: Final = 30
 RETAIN_EVERY_S: Final = 3600
 WATERMARK_EVERY_S: Final = 60
+CERTIFICATES_EVERY_S: Final = 24 * 3600
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +63,7 @@ def schedule(node: Node) -> BackgroundScheduler:
         ("recovering", node.recovering.run_once, RECOVER_EVERY_S),
         ("retaining", _until_idle(node.retaining.run_once, node), RETAIN_EVERY_S),
         ("watermark", watermark.run_once, WATERMARK_EVERY_S),
+        ("certificates", node.certificates.run_once, CERTIFICATES_EVERY_S),
     ):
         scheduler.add_job(
             _guarded(name, run_once, node),

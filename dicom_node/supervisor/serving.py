@@ -79,6 +79,7 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
 def _run(node: Node, stop: threading.Event) -> None:
     loops = _loops(node)
     scheduler = schedule(node)
+    node.certificates.run_once(node.clock())
     try:
         node.scp.start()
         for loop in loops:
@@ -88,6 +89,7 @@ def _run(node: Node, stop: threading.Event) -> None:
         _log.info(
             "node_ready",
             dicom_port=node.scp.port,
+            tls_port=node.scp.tls_port,
             console_port=None,
             ae_title=node.settings.node.ae_title,
             version=__version__,

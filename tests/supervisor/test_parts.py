@@ -108,7 +108,12 @@ def test_a_node_is_built_of_the_real_parts_and_nothing_runs(settings: Settings) 
         assert node.planning.weights == {"chest": digest}
         assert node.retaining.keep_s == 77
         jobs = {job.id: job.trigger.interval.total_seconds() for job in schedule(node).get_jobs()}
-        assert jobs == {"recovering": 30, "retaining": 3600, "watermark": 60}
+        assert jobs == {
+            "recovering": 30,
+            "retaining": 3600,
+            "watermark": 60,
+            "certificates": 86400,
+        }
     finally:
         node.ledger.close()
 

@@ -1,0 +1,94 @@
+"""The section about those who may call this node."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from dicom_node.domain.routes import Peer
+from dicom_node.settings.fields import AeTitle, Flag, Name, Section, host
+from dicom_node.settings.problems import did_you_mean
+
+__all__ = ["PeerSettings"]
+
+SUBJECT_ATTRIBUTES: Final = (
+    "commonName",
+    "serialNumber",
+    "organizationName",
+    "organizationalUnitName",
+    "localityName",
+    "stateOrProvinceName",
+    "countryName",
+    "emailAddress",
+)
+"""Of a certificate's subject (RFC 5280), those a peer may be known by."""
+
+
+def _network(text: str) -> str:
+    if "/" not in text:
+        return host(text)
+    try:
+        return str(ipaddress.ip_network(text.strip()))
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no network: {error}; give one like 10.1.2.0/24") from None
+
+
+def _subject_attribute(name: str) -> str:
+    if name not in SUBJECT_ATTRIBUTES:
+        hint = did_you_mean(name, SUBJECT_ATTRIBUTES, otherwise="give one of")
+        raise ValueError(f"{name!r} is no attribute of a subject{hint}")
+    return name
+
+
+PeerHost = Annotated[str, AfterValidator(_network)]
+"""A host name, an address, or a network in CIDR notation."""
+
+SubjectAttribute = Annotated[str, AfterValidator(_subject_attribute)]
+"""An attribute of a certificate's subject."""
+
+Subject = Annotated[
+    dict[SubjectAttribute, str],
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"enum": list(SUBJECT_ATTRIBUTES)},
+            "additionalProperties": {"type": "string"},
+        }
+    ),
+]
+
+
+class PeerSettings(Section):
+    """One that may send to this node."""
+
+    name: Name
+    """Name in logs and lists."""
+    ae_title: AeTitle
+    """AE title it calls with."""
+    host: PeerHost | None = None
+    """Address, host name or network (10.1.2.0/24) it must call from; null accepts its AE title from
+    anywhere."""
+    require_tls: Flag | None = None
+    """Whether it must call over TLS; null: when the node has a tls section."""
+    subject: Subject | None = None
+    """What the subject of its certificate must say, e.g. {commonName: ct1}; null: nothing certain.
+    It then must call over TLS."""
+
+    def to_domain(self, *, node_has_tls: bool) -> Peer:
+        """The same as a value of the domain.
+
+        Args:
+            node_has_tls: Whether the node speaks TLS.
+        """
+        required = node_has_tls if self.require_tls is None else self.require_tls
+        return Peer(
+            name=self.name,
+            ae_title=self.ae_title,
+            host=self.host,
+            require_tls=required or self.subject is not None,
+            subject=tuple(sorted((self.subject or {}).items())),
+        )
