@@ -28,8 +28,8 @@ from dicom_node.settings.sections import (
     RouteSettings,
     ViewSetSettings,
 )
-
 from dicom_node.settings.security import TlsSettings
+
 __all__ = ["LEDGER_FILE", "Settings"]
 
 LEDGER_FILE: Final = "ledger.sqlite"
@@ -41,11 +41,11 @@ class Settings(Section):
 
     node: NodeSettings
     """This node."""
+    tls: TlsSettings | None = None
+    """TLS of this node; null: all connections are plain, for networks that are safe otherwise."""
     peers: tuple[PeerSettings, ...] = ()
     """Who may send to this node; everybody else is rejected."""
     destinations: tuple[DestinationSettings, ...] = ()
-    tls: TlsSettings | None = None
-    """TLS of this node; null: all connections are plain, for networks that are safe otherwise."""
     """Whom this node sends to."""
     view_sets: dict[Name, ViewSetSettings] = Field(default_factory=dict)
     """Sets of views by name."""
