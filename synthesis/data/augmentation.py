@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from synthesis.data.volumes import AIR_HU, Volume
+from synthesis.data.warping import node_positions, resampled
 from synthesis.types import FRONTAL_DENSE
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ __all__ = [
 
 LEVEL_DEG: Final = 8.0
 """Views tilted by less than this turn about the long axis alone, near enough."""
+
+
+_NODES: Final = 24
+"""Along each axis, of the map of an elastic warp."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +96,8 @@ def warped(volume: Volume, anatomy: Anatomy) -> Volume:
     hu = torch.from_numpy(np.ascontiguousarray(volume.hu))
     if anatomy.mirrored:
         hu = hu.flip(0)
-    shape = tuple(int(n * s) for n, s in zip(volume.hu.shape, anatomy.scale, strict=True))
+    nx, ny, nz = (int(n * s) for n, s in zip(volume.hu.shape, anatomy.scale, strict=True))
+    shape = (nx, ny, nz)
     still = anatomy.shift_mm == 0.0 and not any(anatomy.rotation_deg)
     if still and shape == tuple(volume.hu.shape):
         out = hu
@@ -107,7 +113,7 @@ def warped(volume: Volume, anatomy: Anatomy) -> Volume:
 def _sampled(
     hu: Float[Tensor, "x y z"],
     spacing_mm: tuple[float, float, float],
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     anatomy: Anatomy,
 ) -> Float[Tensor, "x2 y2 z2"]:
     # Positions run over [-1, 1] of the new box, which by its size already holds the scaling.
@@ -120,23 +126,16 @@ def _sampled(
         turn[a, b], turn[b, a] = -torch.sin(angle), torch.sin(angle)
         rotation = turn @ rotation
     half_mm = torch.tensor([n * s / 2 for n, s in zip(hu.shape, spacing_mm, strict=True)])
-    # Grid coordinates (x, y, z of the array) -> mm -> turned -> grid coordinates.
-    turn_grid = torch.diag(1 / half_mm) @ rotation @ torch.diag(half_mm)
-    # F.grid_sample orders its last axis (last dim, ..., first dim).
-    order = [2, 1, 0]
-    theta = torch.cat([turn_grid[order][:, order], torch.zeros(3, 1)], dim=1)[None]
-    grid = F.affine_grid(theta, [1, 1, *shape], align_corners=False)
+    turn_box = torch.diag(1 / half_mm) @ rotation @ torch.diag(half_mm)
+    axes = [node_positions(count, _NODES) for count in shape]
+    straight = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1) @ turn_box.T
     generator = torch.Generator().manual_seed(anatomy.seed)
-    coarse = torch.randn(1, 3, 5, 5, 5, generator=generator) * anatomy.shift_mm
-    coarse = coarse / half_mm[order].view(1, 3, 1, 1, 1)
-    smooth = F.interpolate(coarse, size=(24, 24, 24), mode="trilinear", align_corners=True)
+    # Drawn along z, y, x.
+    coarse = torch.randn(1, 3, 5, 5, 5, generator=generator).flip(1) * anatomy.shift_mm
+    coarse = coarse / half_mm.view(1, 3, 1, 1, 1)
+    smooth = F.interpolate(coarse, size=(_NODES,) * 3, mode="trilinear", align_corners=True)
     smooth = F.avg_pool3d(F.pad(smooth, (2,) * 6, mode="replicate"), 5, stride=1)
-    field = F.interpolate(smooth, size=shape, mode="trilinear", align_corners=True)
-    grid = grid + field.permute(0, 2, 3, 4, 1)
-    out = F.grid_sample(
-        (hu + 1000.0)[None, None], grid, mode="bilinear", padding_mode="zeros", align_corners=False
-    )
-    return out[0, 0] - 1000.0
+    return resampled(hu + 1000.0, shape, straight + smooth[0].permute(1, 2, 3, 0)) - 1000.0
 
 
 def extended(volume: Volume, *, reach_mm: float) -> Volume:
