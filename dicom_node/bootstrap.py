@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import random
 import threading
@@ -25,6 +24,7 @@ from dicom_node.services.retaining import Retaining
 from dicom_node.services.synthesizing import Synthesizing
 from dicom_node.store.ledger import open_ledger
 from dicom_node.store.spool import FileSpool
+from synthesis.digest import weights_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -198,10 +198,9 @@ def build(
 
 
 def _digest(path: Path, where: str) -> str:
-    """SHA-256 of a checkpoint file, as its engine will report it."""
+    """SHA-256 of a checkpoint, as its engine will report it."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return weights_digest(path)
     except OSError as error:
         raise ConfigurationError(f"{where}: {path} cannot be read: {error.strerror}") from error
 

@@ -22,6 +22,7 @@ from dicom_node.settings.sections import (
     ConsoleSettings,
     DestinationSettings,
     EngineSettings,
+    Family,
     ModelSettings,
     NodeSettings,
     RetentionSettings,
@@ -34,6 +35,8 @@ __all__ = ["LEDGER_FILE", "Settings"]
 
 LEDGER_FILE: Final = "ledger.sqlite"
 """Name of the ledger in data_dir when no database_url is given."""
+
+_PUBLISHED_INDEX: Final = "model_index.json"
 
 
 class Settings(Section):
@@ -109,10 +112,10 @@ class Settings(Section):
         return tuple(self._route(route) for route in self.routes)
 
     def model_paths(self) -> dict[str, Path]:
-        """Checkpoint file by name of model.
+        """Checkpoint file or folder by name of model.
 
         Raises:
-            ConfigurationError: A file is not there.
+            ConfigurationError: A file or folder is not there.
         """
         paths, problems = {}, []
         for name, model in self.models.items():
@@ -122,7 +125,17 @@ class Settings(Section):
                     f"models.{name}.path: no weights are bundled with this installation: "
                     "install the released package, or name a checkpoint file"
                 )
-            elif not path.is_file():
+            elif model.family is Family.SVDRR and not (path / _PUBLISHED_INDEX).is_file():
+                problems.append(
+                    f"models.{name}.path: there is no {_PUBLISHED_INDEX} in {path}: name the "
+                    "folder of a published model"
+                )
+            elif model.family is Family.VCDIT and path.is_dir():
+                problems.append(
+                    f"models.{name}.path: {path} is a folder: name a checkpoint file, or give "
+                    "family: svdrr"
+                )
+            elif model.family is Family.VCDIT and not path.is_file():
                 problems.append(f"models.{name}.path: there is no file {path}")
             else:
                 paths[name] = path

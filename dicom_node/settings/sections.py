@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -33,6 +34,7 @@ __all__ = [
     "ConsoleSettings",
     "DestinationSettings",
     "EngineSettings",
+    "Family",
     "ModelSettings",
     "NodeSettings",
     "RetentionSettings",
@@ -225,12 +227,22 @@ class ViewSetSettings(Section):
         )
 
 
+class Family(StrEnum):
+    """Kinds of weights."""
+
+    VCDIT = "vcdit"
+    SVDRR = "svdrr"
+
+
 class ModelSettings(Section):
     """The weights behind a model's name."""
 
+    family: Family = Family.VCDIT
+    """vcdit (a checkpoint of this product) or svdrr (a folder of the published SV-DRR weights; it
+    needs the extra svdrr)."""
     path: Annotated[str, Field(min_length=1)]
-    """A checkpoint (.safetensors), relative to the configuration's folder; or bundled, the weights
-    that come with the product."""
+    """A checkpoint (.safetensors), for svdrr a folder, relative to the configuration's folder; or
+    bundled, the weights that come with the product."""
 
     @field_validator("path")
     @classmethod
@@ -239,6 +251,12 @@ class ModelSettings(Section):
         if path == BUNDLED or base is None:
             return path
         return str(Path(base) / Path(path).expanduser())
+
+    @model_validator(mode="after")
+    def _bundled_is_ours(self) -> Self:
+        if self.family is Family.SVDRR and self.path == BUNDLED:
+            raise ValueError("the published weights do not come along: name their folder in path")
+        return self
 
 
 class SynthesizeSettings(Section):
