@@ -34,7 +34,7 @@ def test_the_readme_shows_commands() -> None:
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_a_shown_command_and_its_options_exist(run: Any, arguments: list[str]) -> None:
     words = [word for word in arguments if re.fullmatch(r"[a-z][a-z-]*", word)]
-    command = words[:2] if words[0] in ("routes", "jobs", "images") else words[:1]
+    command = words[:2] if words[0] in ("routes", "jobs", "images", "deliveries") else words[:1]
     ran = run(*command, "--help")
     assert ran.status == 0, ran.err
     for option in arguments:
