@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import torch
 import torch.nn.functional as F
 
+from synthesis.framing import continued
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -191,8 +193,8 @@ def collimated(
 ) -> Float[Tensor, "s 1 h w"]:
     """Shutters at one to four sides, slightly turned, sharp or soft.
 
-    Behind them lies what reading an image leaves there: mostly air (a mask that was found), else
-    white (lead, unmasked) or any grey.
+    Behind them lies what reading an image leaves there: mostly the body `continued` (the field was
+    found and cut out) or air (black masks), else white (lead, unmasked) or any grey.
     """
     down = ((torch.arange(images.shape[-2]) + 0.5) / images.shape[-2] - 0.5).view(-1, 1)
     across = ((torch.arange(images.shape[-1]) + 0.5) / images.shape[-1] - 0.5).view(1, -1)
@@ -204,21 +206,36 @@ def collimated(
     )
     shut = []
     for image in images[:, 0]:
-        unit = torch.rand(13, generator=generator).tolist()
+        unit = torch.rand(14, generator=generator).tolist()
         softness = 10.0 ** (-3.3 + 1.5 * unit[0])  # in parts of the side: a pixel to a penumbra
         turn = 0.1 * unit[1] - 0.05
         sure = int(4 * unit[2])
+        depths = [  # mostly narrow
+            0.22 * unit[7 + index] ** 2 if index == sure or unit[3 + index] < 0.5 else 0.0
+            for index in range(4)
+        ]
+        if unit[13] < 0.4:
+            shut.append(_cut(image, depths))
+            continue
         inside: Tensor | None = None
-        for index, (along, cross, sign) in enumerate(sides):
-            if index != sure and unit[3 + index] > 0.5:
+        for (along, cross, sign), depth in zip(sides, depths, strict=True):
+            if not depth:
                 continue
-            depth = 0.22 * unit[7 + index] ** 2  # mostly narrow
             distance = (along + (0.5 - depth)) + (sign * turn) * cross
             inside = distance if inside is None else torch.minimum(inside, distance)
         field = torch.sigmoid(inside / softness) if inside is not None else torch.ones_like(image)
         behind = (AIR if unit[11] < 0.6 else 0.4 * unit[12]) if unit[11] < 0.85 else unit[12] - 1.0
         shut.append(torch.lerp(torch.full_like(image, behind), image, field))
     return torch.stack(shut)[:, None]
+
+
+def _cut(image: Float[Tensor, "h w"], depths: Sequence[float]) -> Float[Tensor, "h w"]:
+    """The field without its borders (top, bottom, left, right), and continued over them."""
+    height, width = image.shape
+    top, bottom = (round(depth * height) for depth in depths[:2])
+    left, right = (round(depth * width) for depth in depths[2:])
+    field = image[top : height - bottom, left : width - right]
+    return continued(field, left=left, right=right, top=top, bottom=bottom)
 
 
 def marked(
