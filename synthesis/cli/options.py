@@ -6,10 +6,19 @@ from typing import Annotated, Final
 
 import typer
 
-__all__ = ["EXIT_ERROR", "CheckpointOption", "DeviceOption", "SeedOption", "StepsOption"]
+__all__ = [
+    "EXIT_ERROR",
+    "EXIT_PARTLY",
+    "CheckpointOption",
+    "DeviceOption",
+    "SeedOption",
+    "StepsOption",
+]
 
 EXIT_ERROR: Final = 2
 """Exit status when a command could not do what was asked."""
+EXIT_PARTLY: Final = 3
+"""Exit status when it did it for some of its inputs and skipped broken ones."""
 
 CheckpointOption = Annotated[
     str, typer.Option("--checkpoint", metavar="PATH|bundled", help="Weights; bundled = packaged.")

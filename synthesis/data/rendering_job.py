@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import groupby
 from multiprocessing import get_context
@@ -15,7 +16,7 @@ from synthesis.data.cache import list_shards, pending, render_shard
 from synthesis.data.volumes import load_volume
 from synthesis.errors import VolumeError
 
-__all__ = ["Outcome", "Progress", "find_volumes", "render_volumes"]
+__all__ = ["Outcome", "Progress", "find_volumes", "render_volumes", "views_held"]
 
 _BLOCK: Final = 8
 """Variations rendered from one reading of a volume."""
@@ -109,7 +110,7 @@ def render_volumes(
         report: Called at the start and after every finished block.
 
     Raises:
-        VolumeError: The folder holds shards of another size.
+        VolumeError: The folder holds shards of another size, or a process died.
     """
     for shard in list_shards(folder):
         if shard.size != size:
@@ -144,6 +145,11 @@ def render_volumes(
                     done += len(block.variations)
                 except VolumeError as error:
                     outcome.broken[_name(block.path)] = str(error)
+                except BrokenProcessPool as error:
+                    raise VolumeError(
+                        f"a process died while it rendered {_name(block.path)} (out of memory?): "
+                        "run again, with fewer workers; what is finished is kept"
+                    ) from error
                 start_next()
                 wanted = of - variations * len(outcome.broken)
                 outcome.progress = Progress(
@@ -151,6 +157,11 @@ def render_volumes(
                 )
                 report(outcome.progress)
     return outcome
+
+
+def views_held(folder: Path) -> int:
+    """Views of a cache, of every finished shard."""
+    return sum(len(shard.views) for shard in list_shards(folder))
 
 
 def _blocks(volumes: Sequence[Path], variations: int, folder: Path) -> Iterator[_Block]:

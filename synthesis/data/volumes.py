@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -68,7 +69,14 @@ def load_volume(path: Path) -> Volume:
         image = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call]
         data = np.asarray(image.dataobj, dtype=np.float32)
         spacing = tuple(float(s) for s in image.header.get_zooms()[:3])
-    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+    ) as error:
         raise VolumeError(
             f"{name}: not a readable NIfTI volume ({type(error).__name__})"
         ) from error

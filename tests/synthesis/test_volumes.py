@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel
@@ -112,6 +113,12 @@ def test_what_is_no_volume_is_refused(tmp_path: Path) -> None:
     paths[1].write_text("not a volume")
     whole = store(tmp_path / "whole.nii.gz", np.random.rand(40, 40, 40) * 900, affine)
     paths[2].write_bytes(whole.read_bytes()[:5000])
+    bent = bytearray(
+        gzip.compress(store(tmp_path / "x.nii", np.zeros((40, 40, 40)), affine).read_bytes())
+    )
+    bent[10] = 0xFF  # no kind of block that deflate knows
+    paths.append(tmp_path / "bent.nii.gz")
+    paths[-1].write_bytes(bent)
     paths.append(store(tmp_path / "flat.nii", np.zeros((40, 40)), affine))
     paths.append(store(tmp_path / "thin.nii", np.zeros((40, 40, 3)), affine))
     paths.append(store(tmp_path / "four.nii", np.zeros((20, 20, 20, 2)), affine))
