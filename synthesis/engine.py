@@ -14,7 +14,13 @@ from synthesis import checkpoint
 from synthesis.diffusion import view_noise
 from synthesis.errors import NonFiniteError
 from synthesis.families import svdrr, vcdit
-from synthesis.types import ModelIdentity, Radiograph, SynthesisRequest, SynthesisResult
+from synthesis.types import (
+    ASSUMED_FIELD_MM,
+    ModelIdentity,
+    Radiograph,
+    SynthesisRequest,
+    SynthesisResult,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +33,6 @@ if TYPE_CHECKING:
     from synthesis.types import View
 
 __all__ = ["ASSUMED_FIELD_MM", "SynthesisEngine", "fitted", "load"]
-
-ASSUMED_FIELD_MM: Final = 400.0
-"""Longer side of a chest image whose pixel spacing is unknown: between the two sides of the usual
-35 x 43 cm detector, where most chest images end after collimation."""
 
 _BATCH: Final = 64
 """Views at a time, so that memory stays bounded whatever is asked."""

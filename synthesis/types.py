@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "ASSUMED_FIELD_MM",
     "FIELD_MM",
     "FRONTAL_DENSE",
     "SOURCE_DETECTOR_MM",
@@ -58,6 +59,10 @@ SOURCE_ISOCENTER_MM: Final = 1650.0
 
 FIELD_MM: Final = 358.4
 """Side of the square detector of the training geometry: 512 pixels of 0.7 mm (same source)."""
+
+ASSUMED_FIELD_MM: Final = 400.0
+"""Longer side of a chest image whose pixel spacing is unknown: between the two sides of the usual
+35 x 43 cm detector, where most chest images end after collimation."""
 
 FRONTAL_DENSE: Final = 0.5
 """Where on the model's scale, from air to its end, the densest half percent of a frontal chest is:

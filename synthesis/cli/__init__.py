@@ -1,4 +1,4 @@
-"""``python -m synthesis``: render, train, sample, evaluate, mean-views, inspect, convert.
+"""``python -m synthesis``: views of a chest that were never exposed, and all that leads to them.
 
 One module a command. They are thin: they read arguments, call the library and show what it says.
 Errors of the library end in one place, `main`, as one sentence on stderr and exit status 2. Every
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from synthesis.cli.averaging import average
+from synthesis.cli.consistency import evaluate_consistency
 from synthesis.cli.converting import convert
 from synthesis.cli.evaluating import evaluate
 from synthesis.cli.inspecting import inspect
@@ -37,6 +38,7 @@ app.command()(render)
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
+app.command("evaluate-consistency")(evaluate_consistency)
 app.command("mean-views")(average)
 app.command()(inspect)
 app.command()(convert)
