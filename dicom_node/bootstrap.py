@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.engine.client import ChildEngine
+from dicom_node.network.associations import Timeouts
 from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
@@ -149,6 +150,11 @@ def build(
                 max_associations=settings.node.max_associations,
                 tls=tls,
                 tls_port=settings.tls_port(),
+                max_image_bytes=settings.node.max_image_bytes,
+                timeouts=Timeouts(
+                    acse_s=settings.node.request_timeout_s,
+                    network_s=settings.node.idle_timeout_s,
+                ),
             ),
             planning=Planning(
                 ledger=ledger,

@@ -128,7 +128,7 @@ class SynthesisEngine:
                 self._network, source[0], seen_from, views, seed=seed, sample=sample, steps=steps
             )
         size = source.shape[-1]
-        noise = torch.stack([view_noise(seed, sample, v, size) for v in views])
+        noise = torch.stack([view_noise(seed, sample, v, size, steps) for v in views])
         return vcdit.synthesize(
             self._network,
             source,

@@ -16,7 +16,7 @@ def tiny_network(seed: int = 0) -> ViewTransformer:
         torch.manual_seed(seed)
         network = ViewTransformer(PRESETS["tiny"])
         with torch.no_grad():
-            for part in (network.pixels, network.modulation):
+            for part in (network.pixels, network.modulation, network.detail.pixels):
                 part.weight.normal_(std=0.05)
                 assert part.bias is not None
                 part.bias.normal_(std=0.02)

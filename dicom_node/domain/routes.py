@@ -59,6 +59,11 @@ class Peer:
         host: Address, host name or network (CIDR) it must call from; None for anywhere.
         require_tls: Whether it must call over TLS.
         subject: Attributes that the subject of its certificate must have, with their values.
+        may_send: Whether it may store here.
+        may_commit: Whether it may ask for storage commitment.
+        max_associations: Open at one time; None for no limit of its own.
+        associations_per_minute: Begun in a minute; None for no limit.
+        images_per_minute: Stored in a minute; None for no limit.
     """
 
     name: str
@@ -66,6 +71,11 @@ class Peer:
     host: str | None = None
     require_tls: bool = False
     subject: tuple[tuple[str, str], ...] = ()
+    may_send: bool = True
+    may_commit: bool = True
+    max_associations: int | None = None
+    associations_per_minute: int | None = None
+    images_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

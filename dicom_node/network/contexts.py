@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
 
     from dicom_node.domain.deliveries import DerivedInstance
+    from dicom_node.domain.routes import Peer
 
 __all__ = [
     "IMPLEMENTATION_CLASS_UID",
@@ -28,6 +29,7 @@ __all__ = [
     "TRANSFER_SYNTAXES",
     "VERIFICATION_CLASS",
     "accepted_contexts",
+    "permitted_contexts",
     "proposed_contexts",
     "readable_transfer_syntaxes",
     "rewritable",
@@ -88,6 +90,15 @@ def accepted_contexts() -> list[PresentationContext]:
     """What the node takes: Verification, and every storage class in every readable syntax."""
     syntaxes = list(readable_transfer_syntaxes())
     return [*verification_contexts(), *(build_context(uid, syntaxes) for uid in STORAGE_CLASSES)]
+
+
+def permitted_contexts(
+    contexts: Iterable[PresentationContext], peer: Peer
+) -> list[PresentationContext]:
+    """Those of the node's contexts that a peer is offered: storage only if it may send."""
+    return [
+        each for each in contexts if peer.may_send or each.abstract_syntax not in STORAGE_CLASSES
+    ]
 
 
 def proposed_contexts(instances: Iterable[DerivedInstance]) -> list[PresentationContext]:

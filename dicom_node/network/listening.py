@@ -8,8 +8,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from dicom_node.network.guarding import GuardedSocket, ReadLimits
 from dicom_node.network.tls import failure_of
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ class NodeServer(ThreadedAssociationServer):
 
     Args:
         credentials: For TLS; None for plain connections.
-        handshake_s: Longest TLS handshake.
         max_associations: Served at one time.
+        limits: Of what a caller may send, and for how long.
         on_handshake_failure: Called with the address of the caller and the reason.
+        on_drop: The same, when it goes over a limit.
     """
 
     daemon_threads = True
@@ -52,17 +54,20 @@ class NodeServer(ThreadedAssociationServer):
         self,
         *args: Any,
         credentials: Credentials | None,
-        handshake_s: float,
         max_associations: int,
+        limits: ReadLimits,
+        on_drop: Callable[[str, str], None],
         on_handshake_failure: Callable[[str, str], None],
         **kwargs: Any,
     ) -> None:
         self._credentials = credentials
-        self._handshake_s = handshake_s
+        self.limits = limits
+        self.on_drop = on_drop
         self._connections_at_most = max_associations + _STRANGERS
         self._on_handshake_failure = on_handshake_failure
         self._handshaking = 0
         self._lock = threading.Lock()
+        kwargs["request_handler"] = _GuardingHandler
         super().__init__(*args, **kwargs)
 
     @property
@@ -113,7 +118,7 @@ class NodeServer(ThreadedAssociationServer):
     def _secured(self, request: socket.socket, client_address: Any) -> socket.socket | None:
         if self._credentials is None:
             return request
-        request.settimeout(self._handshake_s)
+        request.settimeout(self.limits.request_s)
         try:
             secured = self._credentials.context().wrap_socket(
                 request, server_side=True, do_handshake_on_connect=False
@@ -130,3 +135,20 @@ class NodeServer(ThreadedAssociationServer):
                 secured.close()
             return None
         return cast("socket.socket", secured)
+
+
+class _GuardingHandler(RequestHandler):
+    """Makes an association whose socket keeps within the limits."""
+
+    def _create_association(self) -> Association:
+        association = super()._create_association()
+        server = cast("NodeServer", self.server)
+        address = str(self.client_address[0])
+        association.dul.event_queue.get_nowait()  # the guarded socket tells of the connection again
+        association.dul.socket = GuardedSocket(
+            association,
+            self.request,
+            limits=server.limits,
+            on_drop=lambda reason: server.on_drop(address, reason),
+        )
+        return association

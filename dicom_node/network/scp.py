@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Final, cast
+from weakref import WeakKeyDictionary
 
 import structlog
 from pydicom.uid import UID
@@ -13,21 +14,25 @@ from pynetdicom import evt
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicom_node.domain.errors import (
+    CapacityError,
     ConfigurationError,
     InputError,
     NodeError,
     UnsupportedError,
     describe,
 )
+from dicom_node.network.admission import Admission, Refusal
 from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
 from dicom_node.network.contexts import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
     STORAGE_CLASSES,
     accepted_contexts,
+    permitted_contexts,
 )
+from dicom_node.network.guarding import ReadLimits
 from dicom_node.network.listening import NodeServer
-from dicom_node.network.peers import NotAPeer, PeerList, Subject
+from dicom_node.network.peers import PeerList, Subject
 from dicom_node.network.tls import Credentials, peer_subject
 from dicom_node.ports import ReceivedObject
 
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from pynetdicom.events import Event
     from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+    from dicom_node.domain.routes import Peer
     from dicom_node.ports import Receiver
 
 __all__ = ["PROCESSING_FAILURE", "StorageScp"]
@@ -50,7 +56,9 @@ PROCESSING_FAILURE: Final = 0x0110
 """Answer to a C-STORE that failed for a reason of our own (PS3.7 C.5.14): the object may be fine,
 so the sender may try again."""
 
-_REJECTED_PERMANENT, _SERVICE_USER, _CALLING_AE_UNKNOWN = 0x01, 0x01, 0x03  # PS3.8 Table 9-21
+_NOBODY: Final = Refusal(
+    result=1, source=1, diagnostic=3, reason="the list of peers cannot be read"
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +82,7 @@ class StorageScp:
         timeouts: Timeouts | None = None,
         tls: Credentials | None = None,
         tls_port: int | None = None,
+        max_image_bytes: int = 1 << 28,
     ) -> None:
         """Take the parts; nothing listens before `start`.
 
@@ -87,12 +96,15 @@ class StorageScp:
             timeouts: Left out, the defaults.
             tls: What TLS connections are secured with.
             tls_port: For TLS connections; None for no such connections.
+            max_image_bytes: Longest message; its sender is dropped before it takes more memory.
         """
         self._host = host
         self._wanted = {"node.port": (port, None), "tls.port": (tls_port, tls)}
         self._ae_title = ae_title
-        self._peers = peers
+        self._admission = Admission(peers)
+        self._callers: WeakKeyDictionary[Association, Peer] = WeakKeyDictionary()
         self._receiver = receiver
+        self._max_image_bytes = max_image_bytes
         self._timeouts = timeouts or Timeouts()
         self._ae = application_entity(ae_title, self._timeouts)
         self._ae.require_called_aet = True
@@ -137,8 +149,13 @@ class StorageScp:
                     ],
                     server_class=NodeServer,
                     credentials=credentials,
-                    handshake_s=self._timeouts.acse_s,
                     max_associations=self._ae.maximum_associations,
+                    limits=ReadLimits(
+                        request_s=self._timeouts.acse_s,
+                        idle_s=self._timeouts.network_s,
+                        message_bytes=self._max_image_bytes,
+                    ),
+                    on_drop=self._on_drop,
                     on_handshake_failure=self._on_handshake_failure,
                 ),
             )
@@ -195,6 +212,9 @@ class StorageScp:
     def _on_handshake_failure(self, address: str, reason: str) -> None:
         _log.warning("a TLS handshake failed", address=address, reason=reason)
 
+    def _on_drop(self, address: str, reason: str) -> None:
+        _log.warning("a caller is dropped", address=address, reason=reason)
+
     def _on_requested(self, event: Event) -> None:
         requestor = event.assoc.requestor
         request = cast("A_ASSOCIATE", requestor.primitive)
@@ -202,22 +222,26 @@ class StorageScp:
         # and a list that cannot be read knows nobody.
         failure: Exception | None = None
         try:
-            peer = self._peers.find(
-                request.calling_ae_title, requestor.address, _subject(event.assoc)
+            peer = self._admission.admit(
+                event.assoc, request.calling_ae_title, requestor.address, _subject(event.assoc)
             )
         except Exception as error:  # noqa: BLE001  the boundary of the DIMSE handler: fail closed
-            peer, failure = NotAPeer.UNKNOWN, error
-        if isinstance(peer, NotAPeer):
-            event.assoc.acse.send_reject(_REJECTED_PERMANENT, _SERVICE_USER, _CALLING_AE_UNKNOWN)
+            peer, failure = _NOBODY, error
+        if isinstance(peer, Refusal):
+            event.assoc.acse.send_reject(peer.result, peer.source, peer.diagnostic)
             # Wait until the answer is out: pynetdicom closes the socket when this handler returns.
             event.assoc.kill()
             _log.warning(
-                "a caller that is no configured peer is rejected",
+                "a caller is rejected",
                 calling_ae_title=request.calling_ae_title,
                 address=requestor.address,
-                reason=peer.value,
+                reason=peer.reason,
                 exc_info=failure,
             )
+            return
+        self._callers[event.assoc] = peer
+        us = event.assoc.acceptor
+        us.supported_contexts = permitted_contexts(us.supported_contexts, peer)
 
     def _on_rejected(self, event: Event) -> None:
         # Only rejections by pynetdicom itself come here: wrong called AE title, too many callers.
@@ -237,8 +261,12 @@ class StorageScp:
         return SUCCESS
 
     def _on_store(self, event: Event) -> int:
-        calling = event.assoc.requestor.ae_title
+        calling, peer = event.assoc.requestor.ae_title, self._callers.get(event.assoc)
         try:
+            if peer is None or not peer.may_send:
+                raise UnsupportedError("this peer may not store here")
+            if not self._admission.may_store(peer):
+                raise CapacityError(f"{peer.name} sends more images a minute than it may")
             self._receiver.receive(_received(event, calling))
         except NodeError as error:
             _log.warning(

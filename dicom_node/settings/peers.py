@@ -48,6 +48,9 @@ PeerHost = Annotated[str, AfterValidator(_network)]
 SubjectAttribute = Annotated[str, AfterValidator(_subject_attribute)]
 """An attribute of a certificate's subject."""
 
+Limit = Annotated[int, Field(strict=True, ge=1)]
+"""A number of things, at least one."""
+
 Subject = Annotated[
     dict[SubjectAttribute, str],
     Field(min_length=1),
@@ -77,6 +80,17 @@ class PeerSettings(Section):
     subject: Subject | None = None
     """What the subject of its certificate must say, e.g. {commonName: ct1}; null: nothing certain.
     It then must call over TLS."""
+    may_send: Flag = True
+    """Whether it may store images here."""
+    may_commit: Flag = True
+    """Whether it may ask for storage commitment of what it sent."""
+    max_associations: Limit | None = None
+    """Associations it may have open at one time; null: as many as the node has."""
+    associations_per_minute: Limit | None = None
+    """How often it may call; null: as often as it likes."""
+    images_per_minute: Limit | None = None
+    """How many images it may send; more are refused as out of resources (0xA700), so that it sends
+    them later. null: no limit."""
 
     def to_domain(self, *, node_has_tls: bool) -> Peer:
         """The same as a value of the domain.
@@ -91,4 +105,9 @@ class PeerSettings(Section):
             host=self.host,
             require_tls=required or self.subject is not None,
             subject=tuple(sorted((self.subject or {}).items())),
+            may_send=self.may_send,
+            may_commit=self.may_commit,
+            max_associations=self.max_associations,
+            associations_per_minute=self.associations_per_minute,
+            images_per_minute=self.images_per_minute,
         )

@@ -71,6 +71,12 @@ class NodeSettings(Section):
     """SQLAlchemy URL of the ledger; null is SQLite in data_dir."""
     max_associations: Annotated[int, Field(strict=True, ge=1, le=1000)] = 64
     """Associations served at one time; more are rejected until one ends."""
+    max_image_bytes: Annotated[int, Field(strict=True, ge=1_000_000)] = 268_435_456
+    """Longest object that is received; the sender of a longer one is dropped."""
+    request_timeout_s: Annotated[float, Field(strict=True, gt=0, le=600)] = 15.0
+    """Seconds a caller has to ask for an association, the handshake of TLS apart (ARTIM)."""
+    idle_timeout_s: Annotated[float, Field(strict=True, gt=0, le=3600)] = 90.0
+    """Seconds a caller may be silent, and may take for one PDU."""
 
     @field_validator("database_url")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,9 +42,10 @@ def train(
         task = bar.add_task("starting", total=sum(stage.samples for stage in plan.stages))
 
         def report(progress: Progress) -> None:
+            power = "" if math.isnan(progress.power) else f", power {progress.power:.2f}"
             words = (
-                f"{progress.resolution} px, loss {progress.loss:.4f}, error at 0 "
-                f"{progress.error:.5f}, {progress.samples_per_s:.1f} samples/s"
+                f"{progress.resolution} px, loss {progress.loss:.4f}, error "
+                f"{progress.error:.5f}{power}, {progress.samples_per_s:.1f} samples/s"
             )
             bar.update(task, description=words, completed=progress.total)
             if not bar.console.is_terminal:

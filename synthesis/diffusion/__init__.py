@@ -1,6 +1,7 @@
-"""Flow matching: from noise (time 0) to image (time 1) along straight lines."""
+"""Flow matching: from noise (time 0) to detail (time 1) along straight lines, a sample a step."""
 
-from synthesis.diffusion.flow import Denoiser, draw_times, sample, velocity_loss
+from synthesis.diffusion.flow import Denoiser, draw_times, sample
 from synthesis.diffusion.noise import view_noise
+from synthesis.diffusion.scoring import energy_score
 
-__all__ = ["Denoiser", "draw_times", "sample", "velocity_loss", "view_noise"]
+__all__ = ["Denoiser", "draw_times", "energy_score", "sample", "view_noise"]

@@ -127,7 +127,7 @@ def measure(
 
     def synthesized(views: Sequence[View], steps: int, sample: int) -> Float[Tensor, "views h w"]:
         size = config.resolution
-        noise = torch.stack([view_noise(seed, sample, view, size) for view in views])
+        noise = torch.stack([view_noise(seed, sample, view, size, steps) for view in views])
         return _synthesized(network, truth, views, noise, steps, advance)
 
     patches = {"cell": config.cell, "token": config.cell * config.stride}
@@ -164,7 +164,7 @@ def _synthesized(
     network: ViewTransformer,
     truth: Truth,
     views: Sequence[View],
-    noise: Float[Tensor, "views 1 h w"],
+    noise: Float[Tensor, "views steps h w"],
     steps: int,
     advance: Callable[[int], None],
 ) -> Float[Tensor, "views h w"]:

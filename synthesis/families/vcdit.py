@@ -10,6 +10,7 @@ import torch
 from synthesis.diffusion import sample
 from synthesis.geometry import relative_pose
 from synthesis.geometry.slab import slab_guess
+from synthesis.model.transformer import DETAIL_UNIT
 from synthesis.types import FIELD_MM
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from synthesis.model import ViewTransformer
+    from synthesis.model.transformer import Expectation
     from synthesis.types import View
 
 __all__ = ["guesses", "pose_features", "synthesize"]
@@ -72,19 +74,22 @@ def synthesize(
     image: Float[Tensor, "1 h w"],
     source: View,
     targets: Sequence[View],
-    noise: Float[Tensor, "targets 1 h w"],
+    noise: Float[Tensor, "targets steps h w"],
     *,
     field_mm: float,
     steps: int,
 ) -> Float[Tensor, "targets 1 h w"]:
     """All targets of one source in one batch.
 
+    The first evaluation gives the expected image, with one step the answer; each further one is a
+    step of the flow that draws the detail around it.
+
     Args:
         model: In evaluation mode.
         image: The source on [-1, 1].
         source: Its view.
         targets: What to make.
-        noise: One standard normal image a target.
+        noise: As many standard normal images a target as steps, or more.
         field_mm: Side of the detector.
         steps: Network evaluations a target.
     """
@@ -94,10 +99,13 @@ def synthesize(
     guess = guesses(
         image[None].expand(len(targets), -1, -1, -1), source, targets, field_mm=field_mm
     )
+    known: Expectation = model(pose, guess, context)
+    if steps == 1:
+        return known.image
 
-    def denoise(z: Tensor, time: float) -> Tensor:
+    def denoise(z: Tensor, noise: Tensor, time: float) -> Tensor:
         times = torch.full((len(targets),), time, device=device)
-        out: Tensor = model(z, times, pose, guess, context)
-        return out
+        return model.draw(z, noise, times, known)
 
-    return sample(denoise, noise * model.config.noise_scale, steps=steps)
+    detail = sample(denoise, noise * model.config.noise_scale, steps=steps - 1)
+    return known.image + DETAIL_UNIT * detail

@@ -168,7 +168,7 @@ class CrossBlock(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """A residual pair of 3 x 3 convolutions at the grid of cells."""
+    """A residual pair of 3 x 3 convolutions, modulated between them where a condition is given."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -176,7 +176,15 @@ class ConvBlock(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        shift_scale: tuple[Float[Tensor, "b c"], Float[Tensor, "b c"]] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
         """Same shape."""
-        out: Tensor = x + self.second(F.silu(self.first(F.silu(self.norm(x)))))
+        h = self.first(F.silu(self.norm(x)))
+        if shift_scale is not None:
+            shift, scale = (part[:, :, None, None] for part in shift_scale)
+            h = torch.addcmul(shift, h, 1 + scale)
+        out: Tensor = x + self.second(F.silu(h))
         return out

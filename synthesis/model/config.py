@@ -28,6 +28,8 @@ class ModelConfig:
         encoder_depth: Blocks that read the source.
         heads: Attention heads.
         stem_width: Channels of the convolutions at the grid of cells.
+        detail_width: Channels of the convolutions that draw detail, at twice that grid.
+        detail_depth: Their residual blocks.
 
     Raises:
         CheckpointError: Sizes that do not fit together.
@@ -41,13 +43,16 @@ class ModelConfig:
     encoder_depth: int
     heads: int
     stem_width: int
+    detail_width: int
+    detail_depth: int
 
     def __post_init__(self) -> None:
         if min(asdict(self).values()) < 1:
             raise CheckpointError(f"a model's sizes are 1 or more, not {asdict(self)}")
-        if self.resolution % (self.cell * self.stride):
+        if self.resolution % (self.cell * self.stride) or self.cell % 2:
             raise CheckpointError(
-                f"resolution {self.resolution} is no multiple of {self.cell} x {self.stride}"
+                f"resolution {self.resolution} is no multiple of {self.cell} x {self.stride}, or "
+                "the cell is odd"
             )
         if self.width % self.heads or (self.width // self.heads) % 4:
             raise CheckpointError(
@@ -65,14 +70,24 @@ class ModelConfig:
         return self.grid // self.stride
 
     @property
+    def detail_cell(self) -> int:
+        """Side in pixels of the cells that detail is drawn in."""
+        return self.cell // 2
+
+    @property
     def noise_scale(self) -> float:
-        """Standard deviation of the noise at time 0.
+        """Standard deviation of the noise that detail is drawn from.
 
         The network reads cells. Over a cell of n pixels a side noise averages out by n while an
         image's content does not, so it grows with the cell and every resolution is as noisy to
-        the trunk as the one before (1 at cells of 4; arXiv 2301.11093 finds the same shift).
+        the network as the one before (1 at 256 px; arXiv 2301.11093 finds the same shift).
         """
-        return self.cell / 4.0
+        return self.cell / 8.0
+
+    @property
+    def detail_sigma(self) -> float:
+        """Standard deviation in pixels of the blur that parts the expected image from detail."""
+        return 0.375 * self.cell
 
     def to_dict(self) -> dict[str, int]:
         """For a checkpoint."""
@@ -96,7 +111,16 @@ class ModelConfig:
 PRESETS: Final[Mapping[str, ModelConfig]] = {
     # For tests: seconds on one core.
     "tiny": ModelConfig(
-        resolution=32, cell=2, stride=4, width=32, depth=2, encoder_depth=1, heads=2, stem_width=16
+        resolution=32,
+        cell=4,
+        stride=2,
+        width=32,
+        depth=2,
+        encoder_depth=1,
+        heads=2,
+        stem_width=16,
+        detail_width=16,
+        detail_depth=1,
     ),
     # The bundled one: learns in hours on two cores, answers in seconds.
     "small": ModelConfig(
@@ -108,6 +132,8 @@ PRESETS: Final[Mapping[str, ModelConfig]] = {
         encoder_depth=3,
         heads=4,
         stem_width=64,
+        detail_width=48,
+        detail_depth=3,
     ),
     "base": ModelConfig(
         resolution=256,
@@ -118,6 +144,8 @@ PRESETS: Final[Mapping[str, ModelConfig]] = {
         encoder_depth=6,
         heads=12,
         stem_width=128,
+        detail_width=96,
+        detail_depth=4,
     ),
     # As wide and deep as PixArt-Sigma XL/2, for sites with GPUs.
     "xl": ModelConfig(
@@ -129,6 +157,8 @@ PRESETS: Final[Mapping[str, ModelConfig]] = {
         encoder_depth=8,
         heads=16,
         stem_width=192,
+        detail_width=128,
+        detail_depth=6,
     ),
 }
 """Named sizes."""

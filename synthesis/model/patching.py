@@ -1,6 +1,6 @@
 """From one resolution to another: cells grow, the grid and the trunk stay.
 
-Only the first and the last convolution know how many pixels a cell has. Their kernels are resized
+Only the first and the last convolutions know how many pixels a cell has. Their kernels are resized
 so that the new network does on an image what the old one did on the image resized (FlexiViT's
 pseudo-inverse resize, arXiv 2212.08013, applied to the cells).
 """
@@ -32,9 +32,9 @@ def at_resolution(config: ModelConfig, resolution: int) -> ModelConfig:
     Raises:
         CheckpointError: The side is no multiple of the grid.
     """
-    if resolution < config.grid or resolution % config.grid:
+    if resolution < 2 * config.grid or resolution % (2 * config.grid):
         raise CheckpointError(
-            f"resolution {resolution} is no multiple of the model's grid of {config.grid} cells"
+            f"resolution {resolution} is no multiple of the model's grid of {2 * config.grid} cells"
         )
     return replace(config, resolution=resolution, cell=resolution // config.grid)
 
@@ -57,16 +57,26 @@ def resized_weights(
     out = dict(weights)
     if old.cell == new.cell:
         return out
-    up = _resize_matrix(old.cell, new.cell)  # (new cells, old cells), bilinear
-    down = _resize_matrix(new.cell, old.cell)
-    for stem in ("source_stem", "target_stem"):
-        name = f"{stem}.cells.weight"
-        kernel = out[name]
-        kernel = kernel.view(len(kernel), -1, old.cell**2, 3, 3)  # (out, channels, old, 3, 3)
-        out[name] = torch.einsum("ocpij,pq->ocqij", kernel, down).flatten(1, 2).contiguous()
-    out["pixels.weight"] = torch.einsum("qp,pcij->qcij", up, out["pixels.weight"]).contiguous()
-    out["pixels.bias"] = up @ out["pixels.bias"]
+    for name in ("source_stem", "target_stem"):
+        _resize_first(out, f"{name}.cells.weight", old.cell, new.cell)
+    _resize_last(out, "pixels", old.cell, new.cell)
+    _resize_first(out, "detail.cells.weight", old.detail_cell, new.detail_cell)
+    _resize_last(out, "detail.pixels", old.detail_cell, new.detail_cell)
     return out
+
+
+def _resize_first(weights: dict[str, Tensor], name: str, old: int, new: int) -> None:
+    down = _resize_matrix(new, old)  # (old pixels, new pixels)
+    kernel = weights[name]
+    kernel = kernel.view(len(kernel), -1, old**2, 3, 3)  # (out, channels, old pixels, 3, 3)
+    weights[name] = torch.einsum("ocpij,pq->ocqij", kernel, down).flatten(1, 2).contiguous()
+
+
+def _resize_last(weights: dict[str, Tensor], name: str, old: int, new: int) -> None:
+    up = _resize_matrix(old, new)  # (new pixels, old pixels), bilinear
+    for part, sums in (("weight", "qp,pcij->qcij"), ("bias", "qp,p->q")):
+        key = f"{name}.{part}"
+        weights[key] = torch.einsum(sums, up, weights[key]).contiguous()
 
 
 def _resize_matrix(old: int, new: int) -> Float[Tensor, "new_sq old_sq"]:

@@ -1,7 +1,10 @@
-"""The view-conditioned transformer: noisy target, source and pose in, clean target out.
+"""The view-conditioned transformer: source and pose in; the expected target, then samples, out.
 
-It predicts the clean image (x-prediction, arXiv 2511.13720) as a correction of the slab guess.
-The source is read once; its keys and values depend neither on time nor on the target's view.
+A target is its expected image and detail. The trunk finds the expected image, as a correction of
+the slab guess, in one evaluation; a flow draws the detail around it, in one or more evaluations of
+a small network that reads the trunk's features. So what can be known is not blurred by chance nor
+chance by averaging (residual diffusion: CorrDiff, arXiv 2309.15214). The source is read once; its
+keys and values do not depend on the target's view.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from synthesis.model.blocks import ConvBlock, CrossBlock, EncoderBlock, Rotary, sinusoids
+from synthesis.model.blocks import ConvBlock, CrossBlock, EncoderBlock, Rotary
+from synthesis.model.detail import DetailNetwork
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -21,12 +25,13 @@ if TYPE_CHECKING:
 
     from synthesis.model.config import ModelConfig
 
-__all__ = ["POSE_FEATURES", "SourceContext", "ViewTransformer"]
+__all__ = ["DETAIL_UNIT", "POSE_FEATURES", "Expectation", "SourceContext", "ViewTransformer"]
 
 POSE_FEATURES: Final = 11
 """Numbers that describe a pose to the network; the family ``vcdit`` makes them."""
 
-_TIME_FEATURES: Final = 64
+DETAIL_UNIT: Final = 1 / 32
+"""Unit of detail on [-1, 1]: about its standard deviation in a chest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +48,28 @@ class SourceContext:
                 for k, v in self.keys_values
             )
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expectation:
+    """What the trunk found out about targets.
+
+    Attributes:
+        image: The expected image (b, 1, h, w) on [-1, 1].
+        guess: The slab guess it corrects.
+        features: At the grid of cells (b, c, g, g).
+        condition: Of the pose (b, d).
+    """
+
+    image: Tensor
+    guess: Tensor
+    features: Tensor
+    condition: Tensor
+
+    def repeated(self, samples: int) -> Expectation:
+        """Each target for that many samples, one after the other."""
+        parts = (self.image, self.guess, self.features, self.condition)
+        return Expectation(*(part.repeat_interleave(samples, dim=0) for part in parts))
 
 
 class Stem(nn.Module):
@@ -76,9 +103,9 @@ class ViewTransformer(nn.Module):
             EncoderBlock(d, config.heads) for _ in range(config.encoder_depth)
         )
         self.encoder_norm = nn.RMSNorm(d)
-        self.target_stem = Stem(2, config)
+        self.target_stem = Stem(1, config)
         self.condition = nn.Sequential(
-            nn.Linear(_TIME_FEATURES + POSE_FEATURES, d), nn.SiLU(), nn.Linear(d, d), nn.SiLU()
+            nn.Linear(POSE_FEATURES, d), nn.SiLU(), nn.Linear(d, d), nn.SiLU()
         )
         self.modulation = nn.Linear(d, CrossBlock.MODULATIONS * d)
         self.blocks = nn.ModuleList(CrossBlock(d, config.heads) for _ in range(config.depth))
@@ -87,6 +114,7 @@ class ViewTransformer(nn.Module):
         self.merge = nn.Conv2d(2 * c, c, 3, padding=1)
         self.head = ConvBlock(c)
         self.pixels = nn.Conv2d(c, config.cell**2, 3, padding=1)
+        self.detail = DetailNetwork(config)
         self._initialize()
 
     def _initialize(self) -> None:
@@ -112,28 +140,45 @@ class ViewTransformer(nn.Module):
 
     def forward(
         self,
-        noisy: Float[Tensor, "b 1 h w"],
-        time: Float[Tensor, " b"],
         pose: Float[Tensor, "b p"],
         guess: Float[Tensor, "b 1 h w"],
         source: SourceContext,
-    ) -> Float[Tensor, "b 1 h w"]:
-        """The clean image.
+    ) -> Expectation:
+        """The expected image, and what detail is drawn from.
 
         Args:
-            noisy: ``time * clean + (1 - time) * noise``.
-            time: 0 = noise, 1 = clean.
             pose: See `POSE_FEATURES`.
             guess: Of `slab_guess`.
             source: Of `read_source`, repeated to the batch.
         """
         c = self.config
-        e = self.condition(torch.cat([sinusoids(time, _TIME_FEATURES), pose], dim=1))  # (b, d)
+        e = self.condition(pose)  # (b, d)
         modulation = self.modulation(e).unflatten(1, (CrossBlock.MODULATIONS, -1))  # (b, 9, d)
-        features, x = self.target_stem(torch.cat([noisy, guess], dim=1))  # (b, c, g, g), (b, n, d)
+        features, x = self.target_stem(guess)  # (b, c, g, g), (b, n, d)
         for block, keys_values in zip(self.blocks, source.keys_values, strict=True):
             x = block(x, modulation, self.rotary, keys_values)  # (b, n, d)
         x = self.spread(self.out_norm(x)).transpose(1, 2)  # (b, c s s, n)
         x = F.pixel_shuffle(x.unflatten(2, (c.token_grid, c.token_grid)), c.stride)  # (b, c, g, g)
         x = self.head(self.merge(torch.cat([x, features], dim=1)))  # (b, c, g, g)
-        return guess + F.pixel_shuffle(self.pixels(x), c.cell)  # (b, 1, h, w)
+        image = guess + F.pixel_shuffle(self.pixels(x), c.cell)  # (b, 1, h, w)
+        return Expectation(image=image.float(), guess=guess, features=x, condition=e)
+
+    def draw(
+        self,
+        noisy: Float[Tensor, "b 1 h w"],
+        noise: Float[Tensor, "b 1 h w"],
+        time: Float[Tensor, " b"],
+        known: Expectation,
+    ) -> Float[Tensor, "b 1 h w"]:
+        """One sample of the detail that fits a noisy one, in units of `DETAIL_UNIT`.
+
+        Args:
+            noisy: ``time * detail + (1 - time) * noise``.
+            noise: Another noise, that decides which; both have `ModelConfig.noise_scale`.
+            time: 0 = noise, 1 = clean.
+            known: Of `forward`.
+        """
+        out: Tensor = self.detail(
+            noisy, noise, time, known.image, known.guess, known.features, known.condition
+        )
+        return out

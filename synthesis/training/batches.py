@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from synthesis.data.appearance import source_appearance
 from synthesis.data.augmentation import LEVEL_DEG, body_variation, tone_curve
 from synthesis.data.cache import Shard, list_shards
 from synthesis.data.rendering import SCALE
@@ -90,8 +91,7 @@ class Batches:
             chosen.append((views, shard.field_mm))
         stack = torch.stack(groups) * (2.0 / SCALE.high) - 1.0  # (s, 1 + k, h, w)
         stack = tone_curve(stack, generator, share=recipe.tone_share)
-        noise = torch.rand(stage.sources, 1, 1, 1, generator=generator) * recipe.source_noise
-        source_images = stack[:, :1] + noise * torch.randn(stack[:, :1].shape, generator=generator)
+        source_images = source_appearance(stack[:, :1], generator, share=recipe.source_share)
         for index, (views, field_mm) in enumerate(chosen):
             repeated = source_images[index, None].expand(stage.targets, -1, -1, -1)
             guess.append(guesses(repeated, views[0], views[1:], field_mm=field_mm))

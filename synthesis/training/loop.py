@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,19 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from synthesis.checkpoint import Card, write
-from synthesis.diffusion import draw_times, velocity_loss
+from synthesis.checkpoint import Card, read, write
 from synthesis.model import PRESETS, ViewTransformer
 from synthesis.model.patching import at_resolution, resized_weights
 from synthesis.training.batches import Batches
+from synthesis.training.lessons import LESSONS
+from synthesis.training.optimizer import Optimizer
 from synthesis.training.precision import bfloat16_is_faster
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from torch import Tensor
 
     from synthesis.training.recipe import Recipe, Stage
 
 __all__ = ["Progress", "train"]
+
+
+Lesson = tuple[float, float, float]
+"""Loss, error and power of one update."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +42,10 @@ class Progress:
         samples: Targets seen in this stage.
         of: Targets the stage asks for.
         total: Targets seen in all.
-        loss: Mean velocity loss since the last report.
-        error: Mean squared error of the prediction at time 0 since then.
+        loss: Mean loss since the last report: squared error or energy score.
+        error: Mean squared error of the expected image since then.
+        power: Power of the detail drawn, in parts of the truth's, since then; NaN where the stage
+            draws none.
         samples_per_s: Throughput since then.
     """
 
@@ -48,6 +56,7 @@ class Progress:
     total: int
     loss: float
     error: float
+    power: float
     samples_per_s: float
 
 
@@ -94,15 +103,12 @@ def _run_stage(
     every: int,
 ) -> None:
     stored = reported = time.monotonic()
-    losses: list[float] = []
-    errors: list[float] = []
+    taught: list[Lesson] = []
     while run.samples < stage.samples:
-        loss, error = run.update(stage)
-        losses.append(loss)
-        if error is not None:
-            errors.append(error)
+        taught.append(run.update(stage))
         now = time.monotonic()
-        if len(losses) == every:
+        if len(taught) == every:
+            loss, error, power = (sum(column) / every for column in zip(*taught, strict=True))
             report(
                 Progress(
                     stage=run.stage,
@@ -110,13 +116,13 @@ def _run_stage(
                     samples=run.samples,
                     of=stage.samples,
                     total=run.total,
-                    loss=sum(losses) / every,
-                    error=sum(errors) / len(errors) if errors else math.nan,
+                    loss=loss,
+                    error=error,
+                    power=power,
                     samples_per_s=every * stage.sources * stage.targets / (now - reported),
                 )
             )
-            losses.clear()
-            errors.clear()
+            taught.clear()
             reported = now
         if now - stored > run.recipe.checkpoint_s:
             run.store()
@@ -141,6 +147,10 @@ class _Run:
         path = folder / "state.pt"
         if path.exists():
             self._restore(torch.load(path, weights_only=True))
+        elif recipe.start:
+            found = read(recipe.start)
+            config = self.model.config
+            self._carry(resized_weights(found.weights, found.config, config))
 
     def _build(self, resolution: int) -> None:
         config = at_resolution(PRESETS[self.recipe.preset], resolution)
@@ -149,48 +159,33 @@ class _Run:
         self.average.load_state_dict(self.model.state_dict())
         self._new_optimizer()
 
-    def _new_optimizer(self) -> None:
-        # Decay is for matrices; gains, biases and modulation tables are left alone.
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": self.recipe.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=0.0,
-            betas=(0.9, 0.98),
-            fused=True,
-        )
+    def _carry(self, weights: Mapping[str, Tensor]) -> None:
+        self.model.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
-    def update(self, stage: Stage) -> tuple[float, float | None]:
-        """One batch; the loss, and the error at time 0 where the batch holds one."""
+    def _new_optimizer(self) -> None:
+        stage = self.recipe.stages[min(self.stage, len(self.recipe.stages) - 1)]
+        learning = LESSONS[stage.learns].learns
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(learning(name))
+        self.optimizer = Optimizer(self.model, weight_decay=self.recipe.weight_decay)
+
+    def update(self, stage: Stage) -> Lesson:
+        """One batch: its loss, the error of the expected image, the power of the detail."""
         if self.updates % 100 == 0:
             self.batches.refresh()
         recipe = self.recipe
         batch = self.batches.draw(stage, self.total)
         generator = torch.Generator().manual_seed(hash((recipe.seed, self.total, 7)) % 2**62)
-        count = len(batch.target)
-        times = draw_times(
-            count,
-            generator,
-            mean=recipe.time_mean,
-            spread=recipe.time_spread,
-            start=recipe.time_start,
-        )
-        noise = torch.randn(batch.target.shape, generator=generator)
-        noise *= self.model.config.noise_scale
-        noisy = torch.lerp(noise, batch.target, times.view(-1, 1, 1, 1))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
-            context = self.model.read_source(batch.source).repeated(stage.targets)
-            predicted = self.model(noisy, times, batch.pose, batch.guess, context).float()
-        loss = velocity_loss(predicted, batch.target, times)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate(stage)
-        self.optimizer.zero_grad(set_to_none=True)
+            loss, error, power = LESSONS[stage.learns].teach(
+                self.model, batch, stage.targets, generator, recipe.time_start
+            )
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        torch.nn.utils.clip_grad_norm_(self.optimizer.parameters, 1.0)
+        self.optimizer.step(self._learning_rate(stage))
+        count = len(batch.target)
         self.updates += 1
         self.samples += count
         self.total += count
@@ -199,11 +194,7 @@ class _Run:
             torch._foreach_lerp_(
                 list(self.average.parameters()), list(self.model.parameters()), 1 - decay
             )
-            at_start = times == 0
-            error = None
-            if at_start.any():
-                error = float((predicted - batch.target)[at_start].square().mean())
-        return float(loss.detach()), error
+        return float(loss.detach()), error, power
 
     def _learning_rate(self, stage: Stage) -> float:
         done = self.samples / stage.samples
@@ -217,11 +208,9 @@ class _Run:
         self.samples = 0
         if self.stage == len(self.recipe.stages):
             return
-        old, model, average = self.model.config, self.model.state_dict(), self.average.state_dict()
+        old, average = self.model.config, self.average.state_dict()
         self._build(self.recipe.stages[self.stage].resolution)
-        self.model.load_state_dict(resized_weights(average, old, self.model.config))
-        self.average.load_state_dict(self.model.state_dict())
-        del model
+        self._carry(resized_weights(average, old, self.model.config))
         self.store()
 
     def store(self) -> None:
@@ -241,10 +230,11 @@ class _Run:
             "resolution": self.model.config.resolution,
         }
         trained["recipe"].pop("cache")
+        trained["recipe"].pop("start")
         write(
             self.folder / "ema.safetensors",
             self.average,
-            Card(name=self.recipe.name, version=f"{self.total} samples", steps=8, trained=trained),
+            Card(name=self.recipe.name, version=f"{self.total} samples", steps=2, trained=trained),
         )
 
     def _restore(self, state: dict[str, Any]) -> None:

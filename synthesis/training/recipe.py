@@ -14,6 +14,9 @@ from synthesis.model.patching import at_resolution
 
 __all__ = ["Recipe", "RecipeError", "Stage", "load_recipe"]
 
+LESSONS: Final = ("expectation", "detail")
+"""Values of `Stage.learns`."""
+
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
 """Values of `Recipe.precision`."""
 
@@ -29,6 +32,8 @@ class Stage:
     Attributes:
         resolution: Side of the images in pixels.
         samples: Targets to see in this stage.
+        learns: ``expectation``, the trunk by squared error; or ``detail``, the network that draws
+            samples around it by the energy score, while the trunk stays as it is.
         sources: Sources in a batch.
         targets: Targets of each source in a batch.
         learning_rate: After warm-up.
@@ -37,8 +42,9 @@ class Stage:
 
     resolution: int
     samples: int
-    sources: int = 4
-    targets: int = 3
+    learns: str = "expectation"
+    sources: int = 6
+    targets: int = 4
     learning_rate: float = 8e-4
     decay: float = 0.3
 
@@ -53,15 +59,14 @@ class Recipe:
         cache: Folder of rendered shards.
         validate: Patients kept out of training.
         stages: In order.
+        start: Checkpoint to start from (``bundled`` names the packaged one); nothing: random.
         seed: Of weights and draws.
         warmup: Updates of rising learning rate at the start of each stage.
-        weight_decay: Of AdamW.
+        weight_decay: Of the matrices.
         ema: Decay of the averaged weights.
-        time_mean: Of the logit-normal training times.
-        time_spread: Same.
-        time_start: Share of samples at time 0 exactly.
+        time_start: Share of the detail's samples at time 0 exactly.
         tone_share: Share of sources (with their targets) under a random tone curve.
-        source_noise: Largest standard deviation of noise on the source.
+        source_share: Share of sources made to look like exposures: noise, markers, collimation.
         checkpoint_s: Seconds between checkpoints.
         precision: Of the network's arithmetic: ``float32``, ``bfloat16`` or ``auto``, the faster of
             the two on this machine. Weights, loss and optimiser stay in float32.
@@ -73,15 +78,14 @@ class Recipe:
     cache: str
     stages: tuple[Stage, ...]
     validate: tuple[str, ...] = ()
+    start: str = ""
     seed: int = 0
     warmup: int = 300
     weight_decay: float = 0.05
     ema: float = 0.9995
-    time_mean: float = -0.6
-    time_spread: float = 1.0
-    time_start: float = 0.15
+    time_start: float = 0.5
     tone_share: float = 0.5
-    source_noise: float = 0.03
+    source_share: float = 0.6
     checkpoint_s: float = 180.0
     precision: str = "auto"
     threads: int = 0
@@ -124,6 +128,10 @@ def load_recipe(path: Path) -> Recipe:
         if min(stage.resolution, stage.samples, stage.sources, stage.targets) < 1:
             raise RecipeError(
                 f"{path}: stages[{i}]: resolution, samples, sources, targets are >= 1"
+            )
+        if stage.learns not in LESSONS:
+            raise RecipeError(
+                f"{path}: stages[{i}]: learns: {stage.learns!r} is not one of {LESSONS}"
             )
         try:
             at_resolution(PRESETS[recipe.preset], stage.resolution)

@@ -7,83 +7,102 @@ import math
 import pytest
 import torch
 
-from synthesis.diffusion import draw_times, sample, velocity_loss, view_noise
+from synthesis.diffusion import draw_times, energy_score, sample, view_noise
+from synthesis.geometry.bands import blurred, high_passed
 from synthesis.types import SeenFrom, View
 
 MEAN, SPREAD = 0.7, 0.4
 
 
-def gaussian(z: torch.Tensor, time: float) -> torch.Tensor:
-    """E[x | z, t] for x ~ N(MEAN, SPREAD^2), z = t x + (1 - t) noise."""
+def fair(z: torch.Tensor, noise: torch.Tensor, time: float) -> torch.Tensor:
+    """One x that fits z, for x ~ N(MEAN, SPREAD^2), z = time x + (1 - time) noise."""
     variance = time**2 * SPREAD**2 + (1 - time) ** 2
-    return MEAN + time * SPREAD**2 / variance * (z - time * MEAN)
+    mean = MEAN + time * SPREAD**2 / variance * (z - time * MEAN)
+    return mean + SPREAD * (1 - time) / math.sqrt(variance) * noise
 
 
-NOISE = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-EXACT = MEAN + SPREAD * NOISE
-"""Where the flow carries each noise: z(t) = t MEAN + sqrt(t^2 SPREAD^2 + (1 - t)^2) noise."""
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def error(steps: int) -> float:
-    return float((sample(gaussian, NOISE, steps=steps) - EXACT).abs().max())
-
-
-def test_many_steps_reach_the_closed_form_of_the_flow() -> None:
-    assert error(4096) < 2e-3
-
-
-def test_the_error_falls_with_the_number_of_steps_as_eulers_does() -> None:
-    for steps in (64, 128, 256):
-        assert error(steps) / error(2 * steps) == pytest.approx(2.0, rel=0.1)
-
-
-def test_one_step_is_the_regression() -> None:
-    torch.testing.assert_close(
-        sample(gaussian, NOISE, steps=1), torch.full_like(NOISE, MEAN), atol=1e-12, rtol=0
-    )
+@pytest.mark.parametrize("steps", [1, 2, 3, 16])
+def test_any_number_of_steps_ends_in_the_right_distribution(steps: int) -> None:
+    made = sample(fair, normal(400, steps + 1, 16, 16), steps=steps).flatten()
+    bound = 5 / math.sqrt(made.numel())
+    assert float(made.mean()) == pytest.approx(MEAN, abs=bound)
+    assert float(made.std()) == pytest.approx(SPREAD, abs=bound)
+    assert float(((made - MEAN) / SPREAD).pow(4).mean()) == pytest.approx(3.0, abs=0.1)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 8])
-def test_a_step_costs_one_evaluation_at_equal_times_from_zero(steps: int) -> None:
-    times = []
+def test_a_step_costs_one_evaluation_with_a_noise_of_its_own(steps: int) -> None:
+    times, used = [], []
+    noise = normal(2, steps + 3, 4, 4)
 
-    def denoise(z: torch.Tensor, time: float) -> torch.Tensor:
+    def denoise(z: torch.Tensor, noise: torch.Tensor, time: float) -> torch.Tensor:
         times.append(time)
+        used.append(noise)
         return torch.zeros_like(z)
 
-    sample(denoise, NOISE, steps=steps)
+    sample(denoise, noise, steps=steps)
     assert times == pytest.approx([k / steps for k in range(steps)])
+    assert torch.equal(torch.cat(used, dim=1), noise[:, 1 : steps + 1])
 
 
 def test_a_denoiser_that_knows_the_answer_is_believed() -> None:
-    torch.testing.assert_close(sample(lambda z, t: EXACT, NOISE, steps=7), EXACT)
-
-
-def test_the_loss_is_the_squared_error_of_the_velocity() -> None:
-    generator = torch.Generator().manual_seed(1)
-    clean, noise, predicted = torch.randn(3, 5, 1, 6, 6, generator=generator, dtype=torch.float64)
-    time = torch.tensor([0.0, 0.2, 0.5, 0.8, 0.94], dtype=torch.float64)
-    t = time.view(-1, 1, 1, 1)
-    z = t * clean + (1 - t) * noise
-    velocity = clean - noise
-    stated = (predicted - z) / (1 - t)
-    torch.testing.assert_close(
-        velocity_loss(predicted, clean, time), ((stated - velocity) ** 2).mean()
-    )
-
-
-def test_the_loss_stays_finite_at_the_end() -> None:
-    one = torch.ones(1, 1, 4, 4)
-    assert float(velocity_loss(one, one * 0, torch.ones(1))) == pytest.approx(400.0)
+    answer = normal(2, 1, 4, 4, seed=9)
+    torch.testing.assert_close(sample(lambda z, n, t: answer, normal(2, 8, 4, 4), steps=7), answer)
 
 
 def test_times_have_the_distribution_asked_for() -> None:
-    times = draw_times(40_000, torch.Generator().manual_seed(0), mean=-0.6, spread=1.0, start=0.15)
-    assert float((times == 0).float().mean()) == pytest.approx(0.15, abs=0.01)
-    logits = torch.logit(times[times > 0].double())
-    assert float(logits.mean()) == pytest.approx(-0.6, abs=0.02)
-    assert float(logits.std()) == pytest.approx(1.0, abs=0.02)
+    times = draw_times(40_000, torch.Generator().manual_seed(0), start=0.3)
+    assert float((times == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    later = times[times > 0].double()
+    assert float(later.mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(later.std()) == pytest.approx(math.sqrt(1 / 12), abs=0.01)
     assert float(times.max()) < 1.0
+
+
+def images(seed: int, *, blur: float = 0.0, spread: float = 1.0) -> torch.Tensor:
+    noise = normal(64, 1, 32, 32, seed=seed) * spread
+    return blurred(noise, blur) if blur else noise
+
+
+def score(first: torch.Tensor, second: torch.Tensor) -> float:
+    return float(energy_score(images(1), first, second, cell=8, sigma=3.0))
+
+
+def test_the_energy_score_is_least_for_samples_of_the_truth() -> None:
+    right = score(images(2), images(3))
+    for spread in (0.0, 0.5, 0.8, 1.25, 2.0):  # too much alike, too different
+        assert score(images(2, spread=spread), images(3, spread=spread)) > right * 1.005, spread
+    assert score(images(2, blur=0.5), images(3, blur=0.5)) > right * 1.005
+    assert score(images(2), images(2)) > right * 1.3  # one sample, drawn twice
+    off = images(2) + 0.5, images(3) + 0.5
+    assert score(*off) > right * 1.005
+
+
+def test_the_energy_score_of_the_truth_itself_is_nothing() -> None:
+    assert score(images(1), images(1)) == pytest.approx(0.0, abs=1e-3)
+
+
+def test_the_energy_score_sees_the_finest_part_beside_a_much_stronger_coarse_one() -> None:
+    coarse = blurred(images(7, spread=30.0), 3.0)
+    truth, first, second = (coarse + images(seed, spread=0.05) for seed in (1, 2, 3))
+    right = energy_score(truth, first, second, cell=8, sigma=3.0)
+    smooth = energy_score(truth, coarse, coarse, cell=8, sigma=3.0)
+    assert float(smooth) > 1.02 * float(right)
+
+
+def test_parting_an_image_loses_nothing_and_finds_what_is_fine() -> None:
+    image = images(4)
+    torch.testing.assert_close(blurred(image, 3.0) + high_passed(image, 3.0), image)
+    flat = torch.full((1, 1, 32, 32), 5.0)
+    torch.testing.assert_close(high_passed(flat, 3.0), torch.zeros_like(flat), atol=1e-5, rtol=0)
+    wave = torch.cos(torch.arange(64) * math.pi / 2).expand(1, 1, 64, 64)  # 4 pixels a period
+    kept = high_passed(wave, 3.0)[..., 16:-16] / wave[..., 16:-16].clamp(min=0.5)
+    assert float(kept[wave[..., 16:-16] > 0.5].min()) > 0.99
 
 
 def test_noise_depends_on_seed_sample_and_view_and_on_nothing_else() -> None:
@@ -99,6 +118,15 @@ def test_noise_depends_on_seed_sample_and_view_and_on_nothing_else() -> None:
         view_noise(1, 0, View(primary_deg=30.0, secondary_deg=5.0, seen_from=SeenFrom.TUBE), 16),
     ]
     assert all(not torch.equal(first, other) for other in others)
+
+
+@pytest.mark.parametrize("size", [16, 32, 50])
+def test_asking_for_more_noise_leaves_the_first_as_it_was(size: int) -> None:
+    view = View(primary_deg=30.0)
+    more = view_noise(1, 0, view, size, 5)
+    assert more.shape == (5, size, size)
+    assert torch.equal(view_noise(1, 0, view, size, 2), more[:2])
+    assert not torch.equal(more[0], more[1])
 
 
 def test_noise_is_standard_normal_and_unrelated_between_views() -> None:

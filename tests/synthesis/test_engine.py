@@ -197,7 +197,7 @@ def test_a_view_that_lets_less_through_is_exposed_until_its_middle_is_as_dark_as
 def vcdit_noise(sample: int, view: View) -> torch.Tensor:
     from synthesis.diffusion import view_noise
 
-    return view_noise(0, sample, view, 32)[None]
+    return view_noise(0, sample, view, 32, 2)[None]
 
 
 def test_weights_that_overflow_are_an_error_not_an_image(tmp_path: Path) -> None:

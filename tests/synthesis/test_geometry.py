@@ -209,7 +209,7 @@ def test_stored_training_views_move_the_front_to_the_sides_of_lao_and_rao(marked
 
 def test_training_pairs_move_the_front_to_the_sides_that_their_pose_says(marked: Path) -> None:
     batches = Batches(
-        Recipe(name="x", preset="tiny", cache=str(marked), stages=(), tone_share=0, source_noise=0)
+        Recipe(name="x", preset="tiny", cache=str(marked), stages=(), tone_share=0, source_share=0)
     )
     stage = Stage(resolution=64, samples=1, sources=4, targets=4)
     seen = []

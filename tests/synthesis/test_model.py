@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from synthesis.errors import CheckpointError
 from synthesis.families.vcdit import guesses, pose_features
 from synthesis.model import PRESETS, ModelConfig, ViewTransformer
 from synthesis.model.patching import at_resolution, resized_weights
+from synthesis.model.transformer import Expectation
 from synthesis.types import View
 from tests.weights import tiny_network
 
@@ -27,54 +28,91 @@ TARGETS = [View(primary_deg=a) for a in (-60.0, 20.0, 90.0)]
 
 
 def inputs(size: int = 32, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    """Noisy target, time, pose, guess and source of three targets of one source."""
+    """Pose, guess and source of three targets of one source."""
     generator = torch.Generator().manual_seed(seed)
     source = torch.rand(1, 1, size, size, generator=generator) * 2 - 1
     repeated = source.expand(3, -1, -1, -1)
     return (
-        torch.randn(3, 1, size, size, generator=generator),
-        torch.tensor([0.0, 0.3, 0.9]),
         pose_features(PA, TARGETS, field_mm=358.4),
         guesses(repeated, PA, TARGETS, field_mm=358.4),
         source,
     )
 
 
-def run(network: ViewTransformer, *parts: torch.Tensor) -> torch.Tensor:
-    noisy, time, pose, guess, source = parts
+def noises(size: int = 32, seed: int = 1) -> tuple[torch.Tensor, ...]:
+    """Noisy detail, noise and time of three targets."""
+    generator = torch.Generator().manual_seed(seed)
+    noisy, noise = torch.randn(2, 3, 1, size, size, generator=generator)
+    return noisy, noise, torch.tensor([0.0, 0.3, 0.9])
+
+
+def known(network: ViewTransformer, *parts: torch.Tensor) -> Expectation:
+    pose, guess, source = parts
     with torch.inference_mode():
-        out: torch.Tensor = network(
-            noisy, time, pose, guess, network.read_source(source).repeated(len(noisy))
-        )
+        context = network.read_source(source).repeated(len(pose))
+        out: Expectation = network(pose, guess, context)
     return out
 
 
+def run(network: ViewTransformer, *parts: torch.Tensor) -> torch.Tensor:
+    return known(network, *parts).image
+
+
+def draw(network: ViewTransformer, what: Expectation, *parts: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return network.draw(*parts, what)
+
+
 def test_out_comes_an_image_of_the_size_of_what_went_in() -> None:
-    assert run(tiny_network(), *inputs()).shape == (3, 1, 32, 32)
+    network = tiny_network()
+    expected = known(network, *inputs())
+    assert expected.image.shape == (3, 1, 32, 32)
+    assert draw(network, expected, *noises()).shape == (3, 1, 32, 32)
 
 
 @pytest.mark.parametrize("name", ["tiny", "small"])
 def test_an_untrained_network_answers_with_the_slab_guess(name: str) -> None:
     config = at_resolution(PRESETS[name], 32 if name == "tiny" else 64)
     parts = inputs(config.resolution)
-    torch.testing.assert_close(run(ViewTransformer(config), *parts), parts[3])
+    torch.testing.assert_close(run(ViewTransformer(config), *parts), parts[1])
 
 
-def test_views_times_noise_and_sources_all_change_the_answer() -> None:
+def test_views_guesses_and_sources_all_change_what_is_expected() -> None:
     network, parts = tiny_network(), inputs()
     before = run(network, *parts)
-    for index, name in enumerate(("noise", "time", "pose", "guess", "source")):
+    for index, name in enumerate(("pose", "guess", "source")):
         changed = list(parts)
         changed[index] = parts[index] * 0.5 + 0.1
         assert (run(network, *changed) - before).abs().max() > 1e-4, name
 
 
+def test_noises_times_and_everything_expected_change_the_detail() -> None:
+    network, drawn = tiny_network(), noises()
+    expected = known(network, *inputs())
+    before = draw(network, expected, *drawn)
+    for index, name in enumerate(("noisy", "noise", "time")):
+        changed = list(drawn)
+        changed[index] = drawn[index] * 0.5 + 0.1
+        assert (draw(network, expected, *changed) - before).abs().max() > 1e-4, name
+    for part in fields(Expectation):
+        other = replace(expected, **{part.name: getattr(expected, part.name) * 0.5 + 0.1})
+        change = (draw(network, other, *drawn) - before).abs().max()
+        assert change > 1e-5, part.name
+
+
+def test_detail_holds_nothing_coarse() -> None:
+    network = tiny_network()
+    detail = draw(network, known(network, *inputs()), *noises())
+    coarse = torch.nn.functional.avg_pool2d(detail, 16)
+    assert coarse.abs().max() < 0.1 * detail.square().mean().sqrt()
+
+
 def test_a_source_read_once_and_repeated_is_a_source_read_for_every_target() -> None:
     network = tiny_network()
-    noisy, time, pose, guess, source = inputs()
+    pose, guess, source = inputs()
     with torch.inference_mode():
-        shared = network(noisy, time, pose, guess, network.read_source(source).repeated(3))
-        again = network(noisy, time, pose, guess, network.read_source(source.expand(3, -1, -1, -1)))
+        shared = network(pose, guess, network.read_source(source).repeated(3)).image
+        again = network(pose, guess, network.read_source(source.expand(3, -1, -1, -1))).image
     torch.testing.assert_close(shared, again, atol=1e-5, rtol=0)
 
 
@@ -89,12 +127,23 @@ def test_repeating_keeps_the_targets_of_a_source_together() -> None:
 
 
 def test_a_target_does_not_see_the_others_of_its_batch() -> None:
-    network, parts = tiny_network(), inputs()
-    together = run(network, *parts)
+    network, parts, drawn = tiny_network(), inputs(), noises()
+    together = known(network, *parts)
+    details = draw(network, together, *drawn)
     for index in range(3):
-        alone = run(network, *(part[index : index + 1] for part in parts[:4]), parts[4])
+        one = slice(index, index + 1)
+        alone = known(network, *(part[one] for part in parts[:2]), parts[2])
         # The order of sums differs with the shape of a batch: float32 rounding, no more.
-        torch.testing.assert_close(alone[0], together[index], atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone.image[0], together.image[index], atol=1e-5, rtol=0)
+        detail = draw(network, alone, *(part[one] for part in drawn))
+        torch.testing.assert_close(detail[0], details[index], atol=1e-5, rtol=0)
+
+
+def test_an_expectation_repeated_is_each_target_computed_that_often() -> None:
+    network, parts = tiny_network(), inputs()
+    twice = known(network, *parts).repeated(2)
+    assert torch.equal(twice.image[0], twice.image[1])
+    assert torch.equal(twice.image[::2], run(network, *parts))
 
 
 def _area(images: torch.Tensor, size: int) -> torch.Tensor:
@@ -112,26 +161,32 @@ def test_a_finer_network_does_on_an_image_what_the_coarse_one_did_on_the_image_r
     config = at_resolution(TINY, finer)
     fine = ViewTransformer(config).eval()
     fine.load_state_dict(resized_weights(coarse.state_dict(), TINY, config))
-    noisy, time, pose, guess, source = inputs(finer)
+    pose, guess, source = inputs(finer)
     # The coarse network's correction, every pixel of a cell the same, is the fine one's.
-    small = run(coarse, _area(noisy, 32), time, pose, _area(guess, 32), _area(source, 32))
-    correction = _area(small - _area(guess, 32), 16)
-    expected = guess + torch.nn.functional.interpolate(correction, scale_factor=finer // 16)
-    torch.testing.assert_close(run(fine, noisy, time, pose, guess, source), expected)
+    small = run(coarse, pose, _area(guess, 32), _area(source, 32))
+    correction = _area(small - _area(guess, 32), 8)
+    expected = guess + torch.nn.functional.interpolate(correction, scale_factor=finer // 8)
+    torch.testing.assert_close(run(fine, pose, guess, source), expected)
 
 
 def test_a_coarser_network_gives_the_means_of_what_the_fine_one_gave() -> None:
     fine, config = tiny_network(), at_resolution(TINY, 16)
     coarse = ViewTransformer(config).eval()
     coarse.load_state_dict(resized_weights(fine.state_dict(), TINY, config))
-    noisy, time, pose, guess, source = inputs(16)
+    pose, guess, source = inputs(16)
 
     def larger(images: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.interpolate(images, scale_factor=2)
+        """Each cell of 2 pixels a side interpolated to 4, by itself."""
+        cells = images.view(-1, 8, 2, 8, 2).transpose(2, 3).reshape(-1, 1, 2, 2)
+        cells = torch.nn.functional.interpolate(cells, size=(4, 4), mode="bilinear")
+        return cells.view(-1, 8, 8, 4, 4).transpose(2, 3).reshape(-1, 1, 32, 32)
 
-    given = run(fine, larger(noisy), time, pose, larger(guess), larger(source))
-    made = run(coarse, noisy, time, pose, guess, source)
-    torch.testing.assert_close(made, _area(given, 16), atol=1e-5, rtol=1e-4)
+    given = known(fine, pose, larger(guess), larger(source))
+    made = known(coarse, pose, guess, source)
+    correction = _area(given.image - given.guess, 16)
+    torch.testing.assert_close(made.image - guess, correction, atol=1e-5, rtol=1e-4)
+    # What detail is drawn from is the same too, so only its last layer knows the resolution.
+    torch.testing.assert_close(made.features, given.features, atol=1e-5, rtol=1e-4)
 
 
 def test_every_resolution_costs_the_same_tokens() -> None:
@@ -139,7 +194,7 @@ def test_every_resolution_costs_the_same_tokens() -> None:
 
 
 def test_a_resolution_that_does_not_fit_the_grid_is_refused() -> None:
-    for size in (0, 8, 40):
+    for size in (0, 8, 24, 40):
         with pytest.raises(CheckpointError, match="grid of 16"):
             at_resolution(TINY, size)
 
@@ -152,7 +207,14 @@ def test_weights_are_resized_within_one_grid_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"width": 0}, {"resolution": 30}, {"heads": 3}, {"width": 36, "heads": 6}]
+    "wrong",
+    [
+        {"width": 0},
+        {"resolution": 30},
+        {"cell": 1, "stride": 8},
+        {"heads": 3},
+        {"width": 36, "heads": 6},
+    ],
 )
 def test_sizes_that_do_not_fit_together_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(CheckpointError):
@@ -199,7 +261,7 @@ def stored(
 ) -> Path:
     """A checkpoint with other weights or metadata; None leaves an entry out."""
     metadata: dict[str, str | None] = {
-        "format": "vcdit-1",
+        "format": "vcdit-2",
         "config": json.dumps(TINY.to_dict()),
         "card": json.dumps({"name": "n", "version": "v", "steps": 1, "trained": {}}),
         **changes,
@@ -247,7 +309,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, checkpoint_path: Path) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": "vcdit-0"},
+        {"format": "vcdit-1"},
         {"format": None},
         {"config": None},
         {"config": "{"},

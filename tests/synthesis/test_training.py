@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def recipe(shards: Path, *stages: Stage, **changes: object) -> Recipe:
         seed=1,
         warmup=10,
         tone_share=0.5,
+        source_share=0.5,
         precision="float32",
         checkpoint_s=1e9,
     )
@@ -48,11 +50,9 @@ def against_the_guess(plan: Recipe, path: Path) -> float:
     errors = torch.zeros(2)
     for number in range(20):
         batch = batches.draw(STAGE, 10**6 + number)
-        noise = torch.randn(batch.target.shape, generator=torch.Generator().manual_seed(number))
         with torch.inference_mode():
             context = network.read_source(batch.source).repeated(STAGE.targets)
-            start = noise * network.config.noise_scale
-            made = network(start, torch.zeros(6), batch.pose, batch.guess, context)
+            made = network(batch.pose, batch.guess, context).image
         errors += torch.stack(
             [(image - batch.target).square().mean() for image in (made, batch.guess)]
         )
@@ -62,16 +62,42 @@ def against_the_guess(plan: Recipe, path: Path) -> float:
 def test_a_short_run_learns_on_schedule(shards: Path, tmp_path: Path) -> None:
     reports: list[Progress] = []
     stage = replace(STAGE, samples=4500, learning_rate=2e-3, targets=6)
-    plan = recipe(shards, stage, ema=0.99, tone_share=0.0)
+    plan = recipe(shards, stage, ema=0.99, tone_share=0.0, source_share=0.0)
     path = train(plan, tmp_path, report=reports.append, every=75)
     assert [r.samples for r in reports] == list(range(900, 4501, 900))
     assert all(r.samples_per_s > 0 for r in reports)
     assert reports[-1].loss < 0.65 * reports[0].loss
+    assert all(r.error == r.loss and math.isnan(r.power) for r in reports)
     assert against_the_guess(plan, path) < 0.8
     found = read(path)
     assert found.card.version == "4500 samples"
     assert found.card.trained["recipe"]["seed"] == 1
     assert str(shards) not in json.dumps(dict(found.card.trained))
+
+
+def test_detail_is_learned_around_a_trunk_left_as_it_was(shards: Path, tmp_path: Path) -> None:
+    reports: list[Progress] = []
+    trunk = replace(STAGE, samples=600, learning_rate=2e-3)
+    detail = replace(STAGE, samples=900, learning_rate=4e-3, learns="detail")
+    kept = weights(train(recipe(shards, trunk, ema=0.9), tmp_path / "a", report=lambda p: None))
+    plan = recipe(shards, trunk, detail, ema=0.9)
+    path = train(plan, tmp_path / "b", report=reports.append, every=25)
+    drawn = [r for r in reports if r.stage == 1]
+    assert drawn[-1].loss < 0.9 * drawn[0].loss
+    assert 0.3 < drawn[-1].power < 1.5
+    made = weights(path)
+    for name, value in kept.items():
+        assert torch.equal(made[name], value) == (not name.startswith("detail.")), name
+
+
+def test_a_run_starts_from_a_checkpoint_of_another_resolution(shards: Path, tmp_path: Path) -> None:
+    first = train(recipe(shards), tmp_path / "first", report=lambda p: None)
+    coarse = replace(STAGE, resolution=16, samples=6, learning_rate=0.0)
+    path = train(recipe(shards, coarse, start=str(first)), tmp_path / "on", report=lambda p: None)
+    found, start = read(path), weights(first)
+    assert found.config.resolution == 16
+    assert torch.equal(found.weights["blocks.0.table"], start["blocks.0.table"])
+    assert "start" not in found.card.trained["recipe"]
 
 
 @pytest.mark.parametrize("updates", [1, 17, 39])
@@ -109,7 +135,9 @@ def test_a_finished_run_is_left_as_it_is(shards: Path, tmp_path: Path) -> None:
 
 def test_the_next_stage_starts_from_what_the_last_one_learned(shards: Path, tmp_path: Path) -> None:
     coarse = replace(STAGE, resolution=16, samples=4500, learning_rate=2e-3, targets=6)
-    plan = recipe(shards, coarse, replace(STAGE, samples=6), ema=0.99, tone_share=0.0)
+    plan = recipe(
+        shards, coarse, replace(STAGE, samples=6), ema=0.99, tone_share=0.0, source_share=0.0
+    )
     path = train(plan, tmp_path, report=lambda p: None)
     assert read(path).config.resolution == 32
     assert against_the_guess(plan, path) < 0.8  # one update from nothing gives 1.0
@@ -183,6 +211,7 @@ def test_the_shipped_recipe_is_read() -> None:
         (GOOD.replace("name: x", ""), "name"),
         (GOOD.replace("samples: 10", "samples: many"), "samples"),
         (GOOD.replace("samples: 10", "samples: 0"), "samples"),
+        (GOOD.replace("samples: 10", "samples: 10, learns: latin"), "latin"),
         (GOOD + "seed: one", "seed"),
         (GOOD + "seed: 1.5", "seed"),
         (GOOD + "threads: true", "threads"),
