@@ -7,7 +7,7 @@ ever downloaded from here. A checkpoint of the official trainer becomes such a f
 ``python -m synthesis convert``.
 
 **What they need.** The extra ``dicom-node[svdrr]`` (diffusers, transformers). The transformer has
-605 million parameters, the whole model 1.0 billion: 4 GB in float32, in which it runs here. A GPU
+605 million parameters, the whole model 993 million: 4 GB in float32, in which it runs here. A GPU
 should have 8 GB for that and what eight views at a time take (an estimate; none was at hand to
 measure it). Without one, a guided step at 256 pixels takes 4.4 s on two CPU cores, so a view of 20
 steps about a minute and a half: raise the engine's deadline.

@@ -3,6 +3,9 @@
 The result is that of the published sampling loop for the same noise, to rounding. What that loop
 computes again for every view and step is computed once: image embedding and source latent a
 request, cross-attention a view (see `collapsing`). All views go through the network together.
+
+The source's latent is not scaled: the training scales the target's alone. One state of the authors'
+sampling script scales both; with their weights that is a source the network has never seen.
 """
 
 from __future__ import annotations
