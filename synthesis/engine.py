@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 
 from synthesis import checkpoint
+from synthesis.consistency import epipolar_scores
 from synthesis.diffusion import view_noise
 from synthesis.errors import NonFiniteError
 from synthesis.families import svdrr, vcdit
 from synthesis.types import (
     ASSUMED_FIELD_MM,
+    IntensityScale,
     ModelIdentity,
     Radiograph,
     SynthesisRequest,
@@ -63,7 +65,9 @@ class SynthesisEngine:
     def synthesize(self, request: SynthesisRequest) -> SynthesisResult:
         """Make every view of a request.
 
-        With several samples a view, the one nearest to their mean is kept: the least eccentric.
+        With several samples a view, the one is kept that agrees best with the source (epipolar
+        consistency); where that says nothing, as at the source's own angle, the one nearest to
+        their mean. Their standard deviation is the view's uncertainty.
 
         A lateral lets less through than a frontal view, and a radiographer exposes it longer, which
         in attenuation subtracts a constant. The same is done here, as automatic exposure control
@@ -88,9 +92,13 @@ class SynthesisEngine:
         stack = torch.stack(drawn)  # (samples, views, h, w)
         if not torch.isfinite(stack).all():
             raise NonFiniteError(f"model {self.identity.name} produced NaN or infinity")
-        distance = (stack - stack.mean(dim=0)).square().mean(dim=(2, 3))  # (samples, views)
-        chosen = distance.argmin(dim=0).tolist()
         spacing = field_mm / size
+        scores = _scores(request, stack, spacing)
+        distance = (stack - stack.mean(dim=0)).square().mean(dim=(2, 3))  # (samples, views)
+        chosen = [
+            int(distance[:, index].argmin() if of is None else of.argmax())
+            for index, of in enumerate(scores)
+        ]
         scale = request.source.intensity
         images, exposures = [], []
         for index, (view, kept) in enumerate(zip(views, chosen, strict=True)):
@@ -106,6 +114,11 @@ class SynthesisEngine:
             model=self.identity,
             chosen=tuple(chosen),
             exposures=tuple(exposures),
+            scores=tuple(
+                None if of is None else float(of[kept])
+                for of, kept in zip(scores, chosen, strict=True)
+            ),
+            uncertainty=_uncertainty(stack, scale) if request.samples > 1 else None,
             steps=steps,
             seed=request.seed,
             seconds=time.monotonic() - began,
@@ -146,6 +159,32 @@ def _exposed(image: NDArray[np.float32]) -> float:
     return float(image[rows:-rows, columns:-columns].mean())
 
 
+def _scores(
+    request: SynthesisRequest, stack: Float[Tensor, "samples views h w"], pitch_mm: float
+) -> list[Float[Tensor, " samples"] | None]:
+    """The consistency of every sample of every view with the source."""
+    source, source_spacing_mm, _ = _resized(request.source, stack.shape[-1])
+    return [
+        epipolar_scores(
+            source,
+            request.source.view,
+            source_spacing_mm,
+            stack[:, index],
+            view,
+            (pitch_mm, pitch_mm),
+        )
+        for index, view in enumerate(request.views)
+    ]
+
+
+def _uncertainty(
+    stack: Float[Tensor, "samples views h w"], scale: IntensityScale
+) -> tuple[NDArray[np.float32], ...]:
+    """One map a view, in the source's detector values."""
+    spread = stack.std(dim=0, correction=0) * ((scale.high - scale.low) / 2.0)
+    return tuple(one.numpy() for one in spread)
+
+
 def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:
     """A radiograph as the network reads it: square, centred, air around it, on [-1, 1].
 
@@ -157,6 +196,19 @@ def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:
         The image (size, size), and the side of its field in mm (`ASSUMED_FIELD_MM` when the source
         does not state its spacing).
     """
+    resized, _, field_mm = _resized(source, size)
+    rows, columns = resized.shape
+    top, left = (size - rows) // 2, (size - columns) // 2
+    padded = F.pad(
+        resized, (left, size - columns - left, top, size - rows - top), mode="constant", value=-1.0
+    )
+    return padded.numpy(), field_mm
+
+
+def _resized(
+    source: Radiograph, size: int
+) -> tuple[Float[Tensor, "rows columns"], tuple[float, float], float]:
+    """A radiograph on [-1, 1] whose longer side is ``size``; its pitch and that side in mm."""
     height, width = source.pixels.shape
     if source.spacing_mm is None:
         pitch = ASSUMED_FIELD_MM / max(height, width)
@@ -169,11 +221,7 @@ def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:
     columns = max(1, round(size * wide / field_mm))
     model = torch.from_numpy(source.intensity.to_model(source.pixels))[None, None]
     resized = F.interpolate(model, size=(rows, columns), mode="bilinear", antialias=True)
-    top, left = (size - rows) // 2, (size - columns) // 2
-    padded = F.pad(
-        resized, (left, size - columns - left, top, size - rows - top), mode="constant", value=-1.0
-    )
-    return padded[0, 0].numpy(), field_mm
+    return resized[0, 0], (tall / rows, wide / columns), field_mm
 
 
 def load(path: str | Path, *, device: str = "auto") -> SynthesisEngine:

@@ -338,6 +338,10 @@ class SynthesisResult:
             spacing is that of the training geometry and lengths are not to be measured.
         exposures: What was subtracted from each view's attenuation, in the source's detector
             values, to expose it as the source was (0 where the view is no denser).
+        scores: Consistency of each view with the source, at most 1 (`synthesis.consistency`); None
+            where it says nothing, as at the source's own angle.
+        uncertainty: Standard deviation over the samples, in the source's detector values, one map
+            of the image's shape a view; None when there was one sample.
     """
 
     images: tuple[Radiograph, ...]
@@ -348,6 +352,8 @@ class SynthesisResult:
     seconds: float
     spacing_nominal: bool
     exposures: tuple[float, ...] = ()
+    scores: tuple[float | None, ...] = ()
+    uncertainty: tuple[NDArray[np.float32], ...] | None = None
 
 
 def azimuth_sweep(

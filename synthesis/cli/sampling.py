@@ -39,7 +39,18 @@ def sample(
     checkpoint: CheckpointOption = "bundled",
     steps: StepsOption = None,
     seed: SeedOption = 0,
-    samples: Annotated[int, typer.Option(min=1, help="Drawn a view; one is kept.")] = 1,
+    samples: Annotated[
+        int,
+        typer.Option(min=1, help="Drawn a view; the one most consistent with the source is kept."),
+    ] = 1,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty",
+            help="Also write each view's spread over the samples, as numbers and as an overlay; "
+            "needs --samples 2 or more.",
+        ),
+    ] = False,
     position: Annotated[SourcePosition, typer.Option(help="Of the source.")] = SourcePosition.PA,
     spacing_mm: Annotated[
         float | None, typer.Option(min=1e-3, help="Pixel pitch of the source at the detector.")
@@ -51,10 +62,13 @@ def sample(
     device: DeviceOption = "cpu",
 ) -> None:
     """Synthesize views of one radiograph."""
+    from synthesis.data.overlays import write_uncertainty
     from synthesis.data.pictures import read_radiograph, write_pictures
     from synthesis.engine import load
     from synthesis.types import SynthesisRequest, View
 
+    if uncertainty and samples < 2:
+        raise ViewError("--uncertainty needs --samples 2 or more: one sample has no spread")
     view = View(primary_deg=0.0 if position is SourcePosition.PA else 180.0)
     radiograph = read_radiograph(
         source, view=view, spacing_mm=spacing_mm, line_integrals=line_integrals, inverted=inverted
@@ -64,6 +78,10 @@ def sample(
     )
     result = load(checkpoint, device=device).synthesize(request)
     paths = write_pictures(radiograph, result.images, out)
+    if uncertainty and result.uncertainty is not None:
+        write_uncertainty(result.images, result.uncertainty, out)
+    for image, score in zip(result.images, result.scores, strict=True):
+        typer.echo(f"{image.view.label}: consistency {'-' if score is None else f'{score:.3f}'}")
     typer.echo(
         f"{len(paths) - 1} views in {result.seconds:.1f} s ({result.steps} steps): {paths[-1]}"
     )

@@ -11,6 +11,7 @@ import torch
 
 from synthesis import checkpoint
 from synthesis.checkpoint import Card
+from synthesis.consistency import epipolar_consistency
 from synthesis.engine import ASSUMED_FIELD_MM, SynthesisEngine, fitted, load
 from synthesis.errors import CheckpointError, NonFiniteError
 from synthesis.families import vcdit
@@ -155,30 +156,84 @@ def test_an_ap_source_is_turned_about_as_a_pa_source_is(engine: SynthesisEngine)
     assert (pa[:, 8:10] == 0).all()
 
 
-def test_of_several_samples_the_one_nearest_to_their_mean_is_kept(engine: SynthesisEngine) -> None:
-    request = SynthesisRequest(source=radiograph(), views=sweep(), samples=5)
+def drawn(engine: SynthesisEngine, request: SynthesisRequest, view: View) -> list[torch.Tensor]:
+    """Every sample of a view, one by one."""
+    array, field = fitted(request.source, 32)
+    return [
+        vcdit.synthesize(
+            engine._network,
+            torch.from_numpy(array)[None],
+            request.source.view,
+            [view],
+            vcdit_noise(sample, view),
+            field_mm=field,
+            steps=2,
+        )[0, 0]
+        for sample in range(request.samples)
+    ]
+
+
+def test_of_several_samples_the_most_consistent_is_kept_with_its_score(
+    engine: SynthesisEngine,
+) -> None:
+    request = SynthesisRequest(source=radiograph((40, 40)), views=sweep(), samples=5)
     result = engine.synthesize(request)
-    image = torch.from_numpy(fitted(request.source, 32)[0])[None]
-    field = fitted(request.source, 32)[1]
+    spacing = (320.0 / 32,) * 2
+    small, _ = fitted(request.source, 32)  # square, so nothing is padded
+    source = Radiograph(
+        pixels=SCALE.from_model(small), spacing_mm=spacing, view=PA, intensity=SCALE
+    )
     for index, view in enumerate(request.views):
-        drawn = [
-            vcdit.synthesize(
-                engine._network,
-                image,
-                PA,
-                [view],
-                vcdit_noise(sample, view),
-                field_mm=field,
-                steps=2,
-            )[0, 0]
-            for sample in range(5)
+        samples = drawn(engine, request, view)
+        scores = [
+            epipolar_consistency(
+                source,
+                Radiograph(
+                    pixels=SCALE.from_model(one.numpy()),
+                    spacing_mm=spacing,
+                    view=view,
+                    intensity=SCALE,
+                ),
+            )
+            for one in samples
         ]
-        mean = torch.stack(drawn).mean(0)
-        distance = [float((one - mean).square().sum()) for one in drawn]
-        assert result.chosen[index] == int(np.argmin(distance))
-        kept = SCALE.from_model(drawn[result.chosen[index]].numpy())
+        assert result.chosen[index] == int(np.argmax(scores))  # type: ignore[arg-type]
+        assert result.scores[index] == pytest.approx(max(scores), abs=1e-3)  # type: ignore[type-var]
+        kept = SCALE.from_model(samples[result.chosen[index]].numpy())
         exposed = result.images[index].pixels + result.exposures[index]
         np.testing.assert_allclose(exposed, kept, atol=0.05)
+
+
+def test_the_uncertainty_is_the_spread_of_the_samples_in_detector_values(
+    engine: SynthesisEngine,
+) -> None:
+    request = SynthesisRequest(source=radiograph(), views=sweep(), samples=3)
+    result = engine.synthesize(request)
+    assert result.uncertainty is not None
+    for view, spread in zip(request.views, result.uncertainty, strict=True):
+        values = np.stack([SCALE.from_model(s.numpy()) for s in drawn(engine, request, view)])
+        np.testing.assert_allclose(spread, values.std(axis=0), atol=0.05)
+        assert spread.shape == (32, 32)
+        assert spread.max() > 1.0
+
+
+def test_one_sample_has_a_score_and_no_uncertainty(engine: SynthesisEngine) -> None:
+    result = engine.synthesize(SynthesisRequest(source=radiograph(), views=sweep()))
+    assert result.uncertainty is None
+    assert len(result.scores) == len(result.images)
+    assert all(score is not None and -1 <= score <= 1 for score in result.scores)
+
+
+def test_where_consistency_says_nothing_the_sample_nearest_to_the_mean_is_kept(
+    engine: SynthesisEngine,
+) -> None:
+    request = SynthesisRequest(
+        source=radiograph(), views=ViewSet(name="same", views=(PA,)), samples=5
+    )
+    result = engine.synthesize(request)
+    stack = torch.stack(drawn(engine, request, PA))
+    distance = (stack - stack.mean(0)).square().sum((1, 2))
+    assert (result.scores, result.chosen) == ((None,), (int(distance.argmin()),))
 
 
 def test_a_view_that_lets_less_through_is_exposed_until_its_middle_is_as_dark_as_the_sources(
