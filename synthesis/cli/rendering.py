@@ -17,7 +17,9 @@ __all__ = ["render"]
 def render(
     volume: Annotated[
         list[Path],
-        typer.Option(metavar="FILE|DIR", help="NIfTI CTs, or folders of them; several times."),
+        typer.Option(
+            metavar="FILE|DIR", help="NIfTI CTs, folders of them or of DICOM series; several times."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Gets the shards.")],
     size: Annotated[int, typer.Option(min=16, help="Side of the views in pixels.")] = 256,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from synthesis.data.cache import list_shards, pending, render_shard
+from synthesis.data.series import is_slice
 from synthesis.data.volumes import load_volume
 from synthesis.errors import VolumeError
 
@@ -61,17 +62,23 @@ class _Block:
 
 
 def find_volumes(paths: Sequence[Path]) -> list[Path]:
-    """NIfTI files among files and folders, by name.
+    """NIfTI files and folders of DICOM slices among files and folders, by name.
+
+    A folder gives the NIfTI files in it; without any, itself or those of the folders below it that
+    hold DICOM files, one series each.
 
     Raises:
-        VolumeError: A path does not exist, a folder holds no NIfTI, or two files share a name.
+        VolumeError: A path does not exist, a folder holds no CT, or two share a name.
     """
     found: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
             inside = sorted([*path.glob("*.nii"), *path.glob("*.nii.gz")])
             if not inside:
-                raise VolumeError(f"{path} holds no .nii or .nii.gz file")
+                folders = [path, *sorted(each for each in path.rglob("*") if each.is_dir())]
+                inside = [each for each in folders if _has_slices(each)]
+            if not inside:
+                raise VolumeError(f"{path} holds no .nii or .nii.gz file and no DICOM series")
             found += inside
         elif path.exists():
             found.append(path)
@@ -84,7 +91,13 @@ def find_volumes(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+def _has_slices(folder: Path) -> bool:
+    return any(each.is_file() and is_slice(each) for each in sorted(folder.iterdir()))
+
+
 def _name(path: Path) -> str:
+    if path.is_dir():
+        return path.resolve().name
     return path.name.removesuffix(".gz").removesuffix(".nii")
 
 

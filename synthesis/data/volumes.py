@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import ndimage
 
+from synthesis.data.orientation import along_patient_axes
+from synthesis.data.series import read_series
 from synthesis.errors import VolumeError
 
 if TYPE_CHECKING:
@@ -56,19 +58,35 @@ class Volume:
 
 
 def load_volume(path: Path) -> Volume:
-    """Read a NIfTI CT, turn it to LPS, take the table away.
+    """Read a CT, turn it to LPS, take the table away.
+
+    Args:
+        path: A NIfTI file, or a folder of one DICOM series.
 
     Raises:
-        VolumeError: The file is no 3-D NIfTI, holds no Hounsfield units, or no body.
+        VolumeError: It is no 3-D CT, holds no Hounsfield units, or no body.
     """
+    path = Path(path)
+    if path.is_dir():
+        name = path.resolve().name
+        hu, spacing_mm = read_series(path)
+    else:
+        name = path.name.removesuffix(".gz").removesuffix(".nii")
+        hu, spacing_mm = _read_nifti(path, name)
+    return prepared(Volume(hu=hu, spacing_mm=spacing_mm, name=name))
+
+
+def _read_nifti(path: Path, name: str) -> tuple[NDArray[np.float32], tuple[float, float, float]]:
     import nibabel
 
-    path = Path(path)
-    name = path.name.removesuffix(".gz").removesuffix(".nii")
     try:
-        image = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call]
-        data = np.asarray(image.dataobj, dtype=np.float32)
-        spacing = tuple(float(s) for s in image.header.get_zooms()[:3])
+        image = nibabel.load(path)
+        data = np.asarray(image.dataobj, dtype=np.float32)  # type: ignore[attr-defined]
+        # NIfTI's axes run towards right, front, head.
+        to_patient = np.diag([-1.0, -1.0, 1.0]) @ image.affine[:3, :3]  # type: ignore[attr-defined]
+        if data.ndim != 3 or min(data.shape) < 16:
+            raise VolumeError(f"{name}: expected a 3-D volume of at least 16 voxels a side")
+        return along_patient_axes(data, to_patient, outside=AIR_HU)
     except (
         OSError,
         EOFError,
@@ -80,11 +98,6 @@ def load_volume(path: Path) -> Volume:
         raise VolumeError(
             f"{name}: not a readable NIfTI volume ({type(error).__name__})"
         ) from error
-    if data.ndim != 3 or min(data.shape) < 16:
-        raise VolumeError(f"{name}: expected a 3-D volume of at least 16 voxels a side")
-    # Canonical NIfTI is RAS+; LPS runs the other way along the first two axes.
-    hu = np.ascontiguousarray(data[::-1, ::-1, :])
-    return prepared(Volume(hu=hu, spacing_mm=(spacing[0], spacing[1], spacing[2]), name=name))
 
 
 def prepared(volume: Volume) -> Volume:
