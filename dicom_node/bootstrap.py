@@ -7,20 +7,25 @@ import os
 import random
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dicom_node.domain.errors import ConfigurationError
+from dicom_node.domain.retry import RetryPolicy
 from dicom_node.engine.client import ChildEngine
 from dicom_node.network.associations import Timeouts
+from dicom_node.network.commitment import PynetCommitment
 from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
 from dicom_node.network.tls import CertificateWatch, Credentials, check_files, own_credentials
+from dicom_node.services.committing import Committing, Hearing
 from dicom_node.services.delivering import Delivering
 from dicom_node.services.planning import Planning
 from dicom_node.services.receiving import Receiving
 from dicom_node.services.recovering import Recovering
+from dicom_node.services.reporting import Demanding, Reporting
 from dicom_node.services.retaining import Retaining
 from dicom_node.services.synthesizing import Synthesizing
 from dicom_node.store.ledger import open_ledger
@@ -31,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from dicom_node.ports import Clock, Engine, Ledger, Spool, StoreClient
+    from dicom_node.ports import Clock, Engine, NodeLedger, Spool, StoreClient
     from dicom_node.settings import Settings
 
 __all__ = ["SPOOL_FOLDER", "Bell", "Node", "build"]
@@ -75,6 +80,8 @@ class Node:
         planning: Service.
         synthesizing: Service, one an engine.
         delivering: Service, one a destination.
+        committing: Service, one a destination.
+        reporting: Service.
         recovering: Service.
         retaining: Service.
         certificates: Tells when one of ours ends.
@@ -85,16 +92,23 @@ class Node:
     bell: Bell
     stopping: threading.Event
     spool: Spool
-    ledger: Ledger
+    ledger: NodeLedger
     engines: tuple[Engine, ...]
     client: StoreClient
     scp: StorageScp
     planning: Planning
     synthesizing: tuple[Synthesizing, ...]
     delivering: tuple[Delivering, ...]
+    committing: tuple[Committing, ...]
+    reporting: Reporting
     recovering: Recovering
     retaining: Retaining
     certificates: CertificateWatch
+
+
+def _random_uid() -> str:
+    """A UID that was never used before (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid4().int}"
 
 
 def build(
@@ -103,9 +117,10 @@ def build(
     clock: Clock = time.time,
     jitter: Callable[[], float] = random.random,
     spool: Spool | None = None,
-    ledger: Ledger | None = None,
+    ledger: NodeLedger | None = None,
     engines: Sequence[Engine] | None = None,
     client: StoreClient | None = None,
+    new_uid: Callable[[], str] = _random_uid,
 ) -> Node:
     """Wire a node. What is left out is the real thing, as configured.
 
@@ -127,11 +142,26 @@ def build(
             spool = _spool(settings, clock)
         if engines is None:
             engines = _engines(settings, models)
+        caller = PynetStoreClient(settings.node.ae_title)
         if client is None:
-            client = PynetStoreClient(settings.node.ae_title)
+            client = caller
         bell, stopping = Bell(), threading.Event()
         files = settings.to_tls()
         tls = None if files is None else Credentials(files, server_side=True)
+        hearing = Hearing(
+            ledger=ledger,
+            policies={destination.name: destination.retry for destination in destinations},
+            otherwise=RetryPolicy(),
+            clock=clock,
+            wake=bell.ring,
+        )
+        commitment = PynetCommitment(
+            caller,
+            hear=hearing.hear,
+            demanding=Demanding(ledger=ledger, clock=clock),
+            may_ask=[peer.ae_title for peer in settings.to_peers() if peer.may_commit],
+            report_ports=settings.report_ports(),
+        )
         node = Node(
             settings=settings,
             clock=clock,
@@ -150,6 +180,7 @@ def build(
                 max_associations=settings.node.max_associations,
                 tls=tls,
                 tls_port=settings.tls_port(),
+                commitment=commitment,
                 max_image_bytes=settings.node.max_image_bytes,
                 timeouts=Timeouts(
                     acse_s=settings.node.request_timeout_s,
@@ -188,6 +219,20 @@ def build(
                 )
                 for destination in destinations
             ),
+            committing=tuple(
+                Committing(
+                    ledger=ledger,
+                    client=commitment,
+                    hearing=hearing,
+                    destination=destination,
+                    clock=clock,
+                    jitter=jitter,
+                    new_uid=new_uid,
+                    stopping=stopping.is_set,
+                )
+                for destination in destinations
+            ),
+            reporting=Reporting(ledger=ledger, client=commitment, clock=clock, jitter=jitter),
             recovering=Recovering(
                 ledger=ledger,
                 spool=spool,

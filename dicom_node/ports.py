@@ -12,20 +12,25 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from dicom_node.domain.commitments import Commitment, Demand, Heard, Reference, Report
 from dicom_node.domain.deliveries import Delivery, DeliveryState, DerivedInstance, Outcome
 from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import Job, JobState, Order
+from dicom_node.domain.retry import RetryPolicy
 from dicom_node.domain.routes import Destination, Term
 from synthesis.types import SynthesisRequest, SynthesisResult
 
 __all__ = [
     "Chosen",
     "Clock",
+    "CommitmentClient",
+    "CommitmentLedger",
     "DecidedAs",
     "DecisionRow",
     "Deed",
     "DeliveryRow",
+    "DemandReceiver",
     "Engine",
     "ImageRow",
     "JobRow",
@@ -33,10 +38,12 @@ __all__ = [
     "Ledger",
     "NewImage",
     "NewJob",
+    "NodeLedger",
     "Product",
     "Receipt",
     "ReceivedObject",
     "Receiver",
+    "ReportClient",
     "Spool",
     "SpooledFile",
     "StoreClient",
@@ -407,6 +414,147 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Release connections."""
+        ...
+
+
+class CommitmentLedger(Protocol):
+    """The rows of storage commitment; every method is one transaction, as in `Ledger`."""
+
+    def ask_commitment(
+        self, destination: str, transaction_uid: str, *, now: float, answer_by: float
+    ) -> Commitment | None:
+        """The oldest due STORED delivery to a destination: now COMMIT_REQUESTED under this UID,
+        its uncommitted instances written down as expected. It is durable before it is asked.
+        """
+        ...
+
+    def not_asked(
+        self,
+        transaction_uid: str,
+        error: str,
+        *,
+        retry_at: float | None,
+        now: float,
+        counts: bool = True,
+    ) -> None:
+        """The destination did not take the request: -> STORED, asked anew not before ``retry_at``,
+        or -> QUARANTINED when it is None. Nothing, when its report was heard already.
+        """
+        ...
+
+    def unsupported(self, transaction_uid: str, now: float) -> None:
+        """The destination does not do storage commitment and need not: -> CLOSED."""
+        ...
+
+    def expire_commitments(
+        self, destination: str, delay_of: Callable[[int], float | None], now: float
+    ) -> int:
+        """Requests whose report is overdue: as `not_asked`, later by ``delay_of(failures)``."""
+        ...
+
+    def close_stored(self, destination: str, now: float) -> int:
+        """Close what waits for a commitment that is not wanted any more; how many deliveries."""
+        ...
+
+    def hear_report(
+        self, report: Report, policy_of: Callable[[str], RetryPolicy], now: float
+    ) -> Heard:
+        """Take a report: all expected instances committed -> COMMITTED; failed ones are sent again
+        (PENDING); those it passes over are asked about again. What it says of other instances, of
+        another transaction or for a second time changes nothing. Waits follow ``policy_of(name of
+        the destination)``.
+        """
+        ...
+
+    def record_demand(
+        self,
+        transaction_uid: str,
+        references: Sequence[Reference],
+        *,
+        calling_ae_title: str,
+        address: str,
+        now: float,
+        report_at: float,
+    ) -> bool:
+        """Write down what a peer asks us to commit. The same again asks for its report again;
+        False when the UID stands for something else already.
+        """
+        ...
+
+    def lease_demand(self, now: float, lease_s: float) -> Demand | None:
+        """The oldest demand that is due, now being reported on."""
+        ...
+
+    def judge(self, references: Sequence[Reference]) -> dict[str, int | None]:
+        """SOP Instance UID -> None when we hold it durably, or the Failure Reason (0008,1197)."""
+        ...
+
+    def finish_demand(self, demand: Demand, now: float) -> None:
+        """The peer has its report."""
+        ...
+
+    def fail_demand(
+        self, demand: Demand, error: str, *, retry_at: float | None, now: float
+    ) -> None:
+        """It has not: again not before ``retry_at``, or given up when it is None."""
+        ...
+
+    def expire_demands(self, now: float) -> int:
+        """Demands whose lease ran out wait again; how many."""
+        ...
+
+
+class NodeLedger(Ledger, CommitmentLedger, Protocol):
+    """All rows of a node."""
+
+
+class DemandReceiver(Protocol):
+    """Takes demands of peers into safety. Safe to call from many threads at a time."""
+
+    def take(
+        self,
+        transaction_uid: str,
+        references: Sequence[Reference],
+        *,
+        calling_ae_title: str,
+        address: str,
+    ) -> bool:
+        """Whether it was written down; False when the UID stands for another demand of this peer.
+
+        Raises:
+            NodeError: It is refused.
+        """
+        ...
+
+
+class CommitmentClient(Protocol):
+    """Storage commitment over associations that we open."""
+
+    def ask(
+        self,
+        destination: Destination,
+        commitment: Commitment,
+        on_report: Callable[[Report], Heard],
+    ) -> None:
+        """N-ACTION; reports that come on the same association, even before the response, go to
+        ``on_report``.
+
+        Raises:
+            PeerError: It was not taken.
+            RefusedError: The destination does not do storage commitment.
+        """
+        ...
+
+
+class ReportClient(Protocol):
+    """Reports to peers that asked us for storage commitment."""
+
+    def report(self, demand: Demand, report: Report) -> None:
+        """N-EVENT-REPORT on the association of the demand while it is open, else on a new one.
+
+        Raises:
+            PeerError: It was not taken.
+        """
         ...
 
 

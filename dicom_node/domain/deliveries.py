@@ -52,6 +52,7 @@ class DeliveryEvent(StrEnum):
     COMMIT_CONFIRMED = "commit_confirmed"
     COMMIT_TIMED_OUT = "commit_timed_out"
     COMMIT_FAILED = "commit_failed"
+    COMMIT_UNSUPPORTED = "commit_unsupported"
     RELEASED = "released"
     CANCELLED = "cancelled"
 
@@ -71,6 +72,10 @@ DELIVERY_TABLE: Final[Mapping[tuple[DeliveryState, DeliveryEvent], DeliveryState
     (_S.COMMIT_REQUESTED, _E.COMMIT_CONFIRMED): _S.COMMITTED,
     (_S.COMMIT_REQUESTED, _E.COMMIT_TIMED_OUT): _S.STORED,
     (_S.COMMIT_REQUESTED, _E.COMMIT_FAILED): _S.PENDING,
+    (_S.COMMIT_REQUESTED, _E.COMMIT_UNSUPPORTED): _S.CLOSED,
+    (_S.COMMIT_REQUESTED, _E.GAVE_UP): _S.QUARANTINED,
+    (_S.STORED, _E.COMMIT_CONFIRMED): _S.COMMITTED,
+    (_S.STORED, _E.COMMIT_UNSUPPORTED): _S.CLOSED,
     (_S.STORED, _E.GAVE_UP): _S.QUARANTINED,
     (_S.QUARANTINED, _E.RELEASED): _S.PENDING,
     (_S.QUARANTINED, _E.CANCELLED): _S.CANCELLED,

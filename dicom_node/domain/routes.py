@@ -88,6 +88,7 @@ class Destination:
     port: int
     form: Form = Form.DX
     commitment: Commitment = Commitment.NONE
+    commitment_timeout_s: float = 3600.0
     banner: bool = True
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     tls: DestinationTls | None = None

@@ -23,6 +23,7 @@ from dicom_node.domain.errors import (
 )
 from dicom_node.network.admission import Admission, Refusal
 from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
+from dicom_node.network.commitment import accepted_commitment_context
 from dicom_node.network.contexts import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     from pynetdicom.dimse_primitives import C_STORE
     from pynetdicom.events import Event
     from pynetdicom.pdu_primitives import A_ASSOCIATE
+    from pynetdicom.presentation import PresentationContext
 
     from dicom_node.domain.routes import Peer
+    from dicom_node.network.commitment import PynetCommitment
     from dicom_node.ports import Receiver
 
 __all__ = ["PROCESSING_FAILURE", "StorageScp"]
@@ -83,6 +86,7 @@ class StorageScp:
         tls: Credentials | None = None,
         tls_port: int | None = None,
         max_image_bytes: int = 1 << 28,
+        commitment: PynetCommitment | None = None,
     ) -> None:
         """Take the parts; nothing listens before `start`.
 
@@ -97,6 +101,7 @@ class StorageScp:
             tls: What TLS connections are secured with.
             tls_port: For TLS connections; None for no such connections.
             max_image_bytes: Longest message; its sender is dropped before it takes more memory.
+            commitment: Storage commitment, in both roles; None for none.
         """
         self._host = host
         self._wanted = {"node.port": (port, None), "tls.port": (tls_port, tls)}
@@ -104,6 +109,7 @@ class StorageScp:
         self._admission = Admission(peers)
         self._callers: WeakKeyDictionary[Association, Peer] = WeakKeyDictionary()
         self._receiver = receiver
+        self._commitment = commitment
         self._max_image_bytes = max_image_bytes
         self._timeouts = timeouts or Timeouts()
         self._ae = application_entity(ae_title, self._timeouts)
@@ -139,8 +145,9 @@ class StorageScp:
                 "NodeServer",
                 self._ae.make_server(
                     (self._host, port),
-                    contexts=accepted_contexts(),
+                    contexts=self._contexts(),
                     evt_handlers=[
+                        *(self._commitment.handlers() if self._commitment is not None else ()),
                         (evt.EVT_REQUESTED, self._on_requested),
                         (evt.EVT_REJECTED, self._on_rejected),
                         (evt.EVT_C_ECHO, self._on_echo),
@@ -214,6 +221,10 @@ class StorageScp:
 
     def _on_drop(self, address: str, reason: str) -> None:
         _log.warning("a caller is dropped", address=address, reason=reason)
+
+    def _contexts(self) -> list[PresentationContext]:
+        commitment = [accepted_commitment_context()] if self._commitment is not None else []
+        return [*accepted_contexts(), *commitment]
 
     def _on_requested(self, event: Event) -> None:
         requestor = event.assoc.requestor

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from pydicom import Dataset
     from pynetdicom.association import Association
+    from pynetdicom.events import EventHandlerType
+    from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
     from pynetdicom.presentation import PresentationContext
 
     from dicom_node.domain.deliveries import DerivedInstance, Outcome
@@ -90,7 +92,7 @@ class PynetStoreClient:
         if not instances:
             return
         contexts = proposed_contexts(instance for instance, _ in instances)
-        with self._associated(destination, contexts, keep=True) as association:
+        with self.associated(destination, contexts, keep=True) as association:
             for instance, _ in instances:
                 _accepted_syntax(association, instance, destination)
             for number, (instance, path) in enumerate(instances):
@@ -118,7 +120,7 @@ class PynetStoreClient:
         """
         started = time.monotonic()
         try:
-            with self._associated(destination, verification_contexts()) as association:
+            with self.associated(destination, verification_contexts()) as association:
                 status = _status(association.send_c_echo(), destination)
         except RefusedError as error:
             raise PeerError(str(error)) from error
@@ -137,18 +139,34 @@ class PynetStoreClient:
             association.dimse.msg_queue.put((None, None))
 
     @contextmanager
-    def _associated(
+    def associated(
         self,
         destination: Destination,
         contexts: list[PresentationContext],
         *,
         keep: bool = False,
+        handlers: Sequence[EventHandlerType] = (),
+        negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     ) -> Iterator[Association]:
+        """An association to a destination for the time inside: released at the end, or aborted
+        when what is inside raises.
+
+        Args:
+            destination: To whom.
+            contexts: Proposed.
+            keep: Leave it open for the next one that asks for the same; `release` ends it.
+            handlers: Of events on it, for an association that is not kept.
+            negotiation: Roles to propose.
+
+        Raises:
+            UnreachableError: There is none.
+            RefusedError: Nothing of what is proposed is accepted.
+        """
         if self._closed:
             raise PeerError("the node is stopping; the send is tried again after its start")
         association = self._reusable(destination, contexts) if keep else None
         if association is None:
-            association = self._associate(destination, contexts)
+            association = self._associate(destination, contexts, handlers, negotiation)
         whole = False
         try:
             yield association
@@ -179,7 +197,11 @@ class PynetStoreClient:
         return None
 
     def _associate(
-        self, destination: Destination, contexts: list[PresentationContext]
+        self,
+        destination: Destination,
+        contexts: list[PresentationContext],
+        handlers: Sequence[EventHandlerType],
+        negotiation: Sequence[SCP_SCU_RoleSelectionNegotiation],
     ) -> Association:
         attempt = self._tls.attempt(destination.tls)
         try:
@@ -188,7 +210,8 @@ class PynetStoreClient:
                 destination.port,
                 contexts=contexts,
                 ae_title=destination.ae_title,
-                evt_handlers=socket_guards(self._timeouts),
+                ext_neg=list(negotiation),
+                evt_handlers=[*socket_guards(self._timeouts), *handlers],
                 tls_args=None
                 if attempt is None
                 else (cast("ssl.SSLContext", attempt), destination.host),

@@ -11,7 +11,6 @@ from dicom_node.domain.deliveries import Outcome
 from dicom_node.domain.errors import (
     BusyError,
     CapacityError,
-    ConfigurationError,
     Disposition,
     LeaseLostError,
     NodeError,
@@ -73,9 +72,6 @@ class Delivering:
         jitter: Draws from [0, 1) by how much of itself a wait is shortened.
         lease_s: How long silence may last; every answer renews it.
         stopping: True once the node shuts down: then a failure is the node's, not the delivery's.
-
-    Raises:
-        ConfigurationError: The destination asks for storage commitment, which is not there yet.
     """
 
     ledger: Ledger
@@ -87,13 +83,6 @@ class Delivering:
     lease_s: float = 600.0
     stopping: Callable[[], bool] = lambda: False
     _rest: _Rest = field(default_factory=_Rest, init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if self.destination.commitment is not Commitment.NONE:
-            raise ConfigurationError(
-                f"destination {self.destination.name}: commitment "
-                f"{self.destination.commitment} is not supported; give none"
-            )
 
     def run_once(self, now: float) -> bool:
         """Send the delivery that is due, if any; whether there was one.
@@ -121,7 +110,8 @@ class Delivering:
                 self._fail(delivery, error, log)
             else:
                 self._rest.failures = 0
-                self.ledger.finish_delivery(delivery, commitment=False, now=self.clock())
+                wanted = self.destination.commitment is not Commitment.NONE
+                self.ledger.finish_delivery(delivery, commitment=wanted, now=self.clock())
                 log.info("a delivery is complete", sent=len(delivery.outstanding))
         except LeaseLostError as error:
             log.warning("a delivery was lost to another sender", error=describe(error))

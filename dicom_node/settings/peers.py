@@ -84,6 +84,9 @@ class PeerSettings(Section):
     """Whether it may store images here."""
     may_commit: Flag = True
     """Whether it may ask for storage commitment of what it sent."""
+    commitment_port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
+    """Its DICOM port for reports on storage commitment, when it does not wait for them on the
+    association it asked on; null: then it must wait."""
     max_associations: Limit | None = None
     """Associations it may have open at one time; null: as many as the node has."""
     associations_per_minute: Limit | None = None

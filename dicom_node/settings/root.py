@@ -82,6 +82,14 @@ class Settings(Section):
         """Peers in order."""
         return tuple(peer.to_domain(node_has_tls=self.tls is not None) for peer in self.peers)
 
+    def report_ports(self) -> dict[str, int]:
+        """AE title of a peer -> its port for reports on storage commitment."""
+        return {
+            peer.ae_title: peer.commitment_port
+            for peer in self.peers
+            if peer.commitment_port is not None
+        }
+
     def to_destinations(self) -> tuple[Destination, ...]:
         """Destinations in order."""
         return tuple(

@@ -119,15 +119,6 @@ class RetrySettings(Section):
         )
 
 
-def _no_commitment_yet(commitment: Commitment) -> Commitment:
-    if commitment is not Commitment.NONE:
-        raise ValueError(
-            f"storage commitment is not available yet, so {commitment.value} would promise what "
-            "the node does not do: give none"
-        )
-    return commitment
-
-
 class DestinationSettings(Section):
     """One that this node sends synthesized views to."""
 
@@ -141,8 +132,11 @@ class DestinationSettings(Section):
     """Its DICOM port."""
     form: Form = Form.DX
     """How views are written: dx (Digital X-Ray, For Presentation) or sc (Secondary Capture)."""
-    commitment: Annotated[Commitment, AfterValidator(_no_commitment_yet)] = Commitment.NONE
-    """Whether it is asked to commit what it stored; only none is available yet."""
+    commitment: Commitment = Commitment.NONE
+    """Whether it is asked to commit what it stored (PS3.4 Annex J): none, if_supported or required.
+    Files are then kept until it has; it reports to this node, so it must be one of the peers."""
+    commitment_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 3600.0
+    """Seconds it has to report on a request; then it is asked again under a new Transaction UID."""
     banner: Flag = True
     """Burn a visible banner with the view's angle into the pixels."""
     retry: RetrySettings = RetrySettings()
@@ -163,6 +157,7 @@ class DestinationSettings(Section):
             port=self.port,
             form=self.form,
             commitment=self.commitment,
+            commitment_timeout_s=self.commitment_timeout_s,
             banner=self.banner,
             retry=self.retry.to_domain(),
             tls=tls,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
+from dicom_node.domain.routes import Commitment
+
 if TYPE_CHECKING:
     from dicom_node.settings.root import Settings
 
@@ -64,6 +66,12 @@ def notes(settings: Settings) -> Iterator[str]:
     for position, destination in enumerate(settings.destinations):
         if destination.name not in used:
             yield f"destinations[{position}]: no route sends to {destination.name}"
+        asked = destination.commitment is not Commitment.NONE
+        if asked and destination.ae_title not in {peer.ae_title for peer in settings.peers}:
+            yield (
+                f"destinations[{position}]: {destination.name} is asked for commitment, but its AE "
+                "title is none of the peers, so it can only report on the association of the asking"
+            )
     for position, route in enumerate(settings.routes[:-1]):
         if route.enabled and route.when.all == ():
             yield f"routes[{position}]: {route.name} takes every image, the routes after it none"

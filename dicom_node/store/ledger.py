@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dicom_node.store import deliveries, images, jobs, overview, retention, settling, waiting
+from dicom_node.store import (
+    commitments,
+    deliveries,
+    demands,
+    images,
+    jobs,
+    overview,
+    retention,
+    settling,
+    waiting,
+)
 from dicom_node.store.database import Database
 from dicom_node.store.migrating import migrate, require_current
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from dicom_node.domain.commitments import Commitment, Demand, Heard, Reference, Report
     from dicom_node.domain.deliveries import Delivery, DeliveryState, Outcome
     from dicom_node.domain.identifiers import JobKey
     from dicom_node.domain.jobs import Job, JobState
+    from dicom_node.domain.retry import RetryPolicy
     from dicom_node.ports import (
         Chosen,
         DecisionRow,
@@ -64,7 +76,10 @@ def read_ledger(url: str) -> SqlLedger:
 
 
 class SqlLedger:
-    """A `ports.Ledger` in SQLite or PostgreSQL. Any number of threads may use one object."""
+    """A `ports.Ledger` and `ports.CommitmentLedger` in SQLite or PostgreSQL.
+
+    Any number of threads may use one object.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -207,6 +222,103 @@ class SqlLedger:
         """See `ports.Ledger.known_digests`."""
         with self._database.read() as connection:
             return retention.known(connection)
+
+    def ask_commitment(
+        self, destination: str, transaction_uid: str, *, now: float, answer_by: float
+    ) -> Commitment | None:
+        """See `ports.CommitmentLedger.ask_commitment`."""
+        with self._database.write() as connection:
+            return commitments.ask(
+                connection, destination, transaction_uid, now=now, answer_by=answer_by
+            )
+
+    def not_asked(
+        self,
+        transaction_uid: str,
+        error: str,
+        *,
+        retry_at: float | None,
+        now: float,
+        counts: bool = True,
+    ) -> None:
+        """See `ports.CommitmentLedger.not_asked`."""
+        with self._database.write() as connection:
+            commitments.not_asked(
+                connection, transaction_uid, error, retry_at=retry_at, now=now, counts=counts
+            )
+
+    def unsupported(self, transaction_uid: str, now: float) -> None:
+        """See `ports.CommitmentLedger.unsupported`."""
+        with self._database.write() as connection:
+            commitments.unsupported(connection, transaction_uid, now)
+
+    def expire_commitments(
+        self, destination: str, delay_of: Callable[[int], float | None], now: float
+    ) -> int:
+        """See `ports.CommitmentLedger.expire_commitments`."""
+        with self._database.write() as connection:
+            return commitments.expire(connection, destination, delay_of, now)
+
+    def close_stored(self, destination: str, now: float) -> int:
+        """See `ports.CommitmentLedger.close_stored`."""
+        with self._database.write() as connection:
+            return commitments.close_stored(connection, destination, now)
+
+    def hear_report(
+        self, report: Report, policy_of: Callable[[str], RetryPolicy], now: float
+    ) -> Heard:
+        """See `ports.CommitmentLedger.hear_report`."""
+        with self._database.write() as connection:
+            return commitments.hear(connection, report, policy_of, now)
+
+    def record_demand(
+        self,
+        transaction_uid: str,
+        references: Sequence[Reference],
+        *,
+        calling_ae_title: str,
+        address: str,
+        now: float,
+        report_at: float,
+    ) -> bool:
+        """See `ports.CommitmentLedger.record_demand`."""
+        with self._database.write() as connection:
+            return demands.record(
+                connection,
+                transaction_uid,
+                references,
+                calling_ae_title=calling_ae_title,
+                address=address,
+                now=now,
+                report_at=report_at,
+            )
+
+    def lease_demand(self, now: float, lease_s: float) -> Demand | None:
+        """See `ports.CommitmentLedger.lease_demand`."""
+        with self._database.write() as connection:
+            return demands.lease(connection, now, lease_s)
+
+    def judge(self, references: Sequence[Reference]) -> dict[str, int | None]:
+        """See `ports.CommitmentLedger.judge`."""
+        with self._database.read() as connection:
+            return demands.judge(connection, references)
+
+    def finish_demand(self, demand: Demand, now: float) -> None:
+        """See `ports.CommitmentLedger.finish_demand`."""
+        with self._database.write() as connection:
+            demands.finish(connection, demand, now)
+
+    def fail_demand(
+        self, demand: Demand, error: str, *, retry_at: float | None, now: float
+    ) -> None:
+        """See `ports.CommitmentLedger.fail_demand`."""
+        with self._database.write() as connection:
+            demands.fail(connection, demand, error, retry_at=retry_at, now=now)
+
+    def expire_demands(self, now: float) -> int:
+        """See `ports.CommitmentLedger.expire_demands`."""
+        with self._database.write() as connection:
+            return demands.put_back(connection, now)
 
     def close(self) -> None:
         """Release the connections."""

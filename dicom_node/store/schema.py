@@ -1,7 +1,8 @@
 """The ledger's tables. Invariants stand here as constraints, so that no code can break them.
 
 ``images`` 1 - n ``jobs`` 1 - n ``derived`` and ``deliveries``; ``sends`` is what each delivery has
-to bring and what the destination answered; ``events`` is the diary of every change.
+to bring and what the destination answered; ``commitments`` what was asked of it, ``demands`` what
+peers ask of us; ``events`` is the diary of every change.
 
 Times are Unix seconds. A change of these tables needs a migration and a new `REVISION`.
 """
@@ -29,6 +30,7 @@ from sqlalchemy import (
     text,
 )
 
+from dicom_node.domain.commitments import DemandState
 from dicom_node.domain.deliveries import DeliveryState, Outcome
 from dicom_node.domain.jobs import JobState
 from dicom_node.domain.routes import Form
@@ -37,7 +39,10 @@ from dicom_node.ports import DecidedAs
 __all__ = [
     "METADATA",
     "REVISION",
+    "commitment_items",
+    "commitments",
     "deliveries",
+    "demands",
     "derived",
     "events",
     "images",
@@ -45,7 +50,7 @@ __all__ = [
     "sends",
 ]
 
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -200,11 +205,63 @@ sends: Final = Table(
     Column("outcome", String(16)),
     Column("status", Integer),
     Column("answered_at", Double),
+    Column("committed_at", Double),
     CheckConstraint(f"outcome IS NULL OR {_one_of('outcome', Outcome)}", name="outcome"),
     CheckConstraint(
         "(outcome IS NULL) = (answered_at IS NULL) AND (outcome IS NULL) = (status IS NULL)",
         name="answer",
     ),
+)
+
+commitments: Final = Table(
+    "commitments",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False),
+    Column("delivery_id", ForeignKey("deliveries.id"), nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("answer_by", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("answered_at", Double),
+    UniqueConstraint("transaction_uid", name="transaction_uid"),
+    sqlite_autoincrement=True,
+)
+# One open transaction a delivery.
+Index(
+    "uq_commitments_open",
+    commitments.c.delivery_id,
+    unique=True,
+    sqlite_where=text("ended_at IS NULL"),
+    postgresql_where=text("ended_at IS NULL"),
+)
+
+commitment_items: Final = Table(
+    "commitment_items",
+    METADATA,
+    Column("commitment_id", ForeignKey("commitments.id"), primary_key=True),
+    Column("derived_id", ForeignKey("derived.id"), primary_key=True),
+)
+
+demands: Final = Table(
+    "demands",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("transaction_uid", String(64), nullable=False),
+    Column("calling_ae_title", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("references_json", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("lease_until", Double),
+    Column("last_error", Text, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    UniqueConstraint("calling_ae_title", "transaction_uid", name="transaction"),
+    CheckConstraint(_one_of("state", DemandState), name="state"),
+    CheckConstraint("(state = 'reporting') = (lease_until IS NOT NULL)", name="lease"),
+    Index("ix_demands_waiting", "state", "not_before"),
+    sqlite_autoincrement=True,
 )
 
 events: Final = Table(

@@ -115,6 +115,10 @@ def _loops(node: Node) -> list[ServiceLoop]:
     services += [
         (f"delivering-{service.destination.name}", service.run_once) for service in node.delivering
     ]
+    services += [
+        (f"committing-{service.destination.name}", service.run_once) for service in node.committing
+    ]
+    services.append(("reporting", node.reporting.run_once))
     return [
         ServiceLoop(
             name, run_once, clock=node.clock, wake=node.bell.listen(), stopping=node.stopping

@@ -272,6 +272,13 @@ class Orthanc:
         with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read())
 
+    def delete(self, path: str) -> None:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.http_port}/{path}", method="DELETE"
+        )
+        with urllib.request.urlopen(request) as answer:
+            answer.read()
+
     def upload(self, path: Path) -> str:
         """Orthanc's name of the instance."""
         return str(self.post("instances", path.read_bytes())["ID"])

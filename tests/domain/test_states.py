@@ -43,6 +43,10 @@ sending lease_expired pending
 sending gave_up quarantined
 stored commit_asked commit_requested
 stored gave_up quarantined
+stored commit_confirmed committed
+stored commit_unsupported closed
+commit_requested commit_unsupported closed
+commit_requested gave_up quarantined
 commit_requested commit_confirmed committed
 commit_requested commit_timed_out stored
 commit_requested commit_failed pending

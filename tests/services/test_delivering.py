@@ -10,7 +10,6 @@ import pytest
 from dicom_node.domain.deliveries import DeliveryState, DerivedInstance, Outcome
 from dicom_node.domain.errors import (
     CapacityError,
-    ConfigurationError,
     PeerError,
     RefusedError,
 )
@@ -220,11 +219,12 @@ def test_a_slow_sender_leaves_the_delivery_to_its_successor(ready: Node) -> None
 
 
 @pytest.mark.parametrize("commitment", [Commitment.IF_SUPPORTED, Commitment.REQUIRED])
-def test_a_commitment_that_is_not_there_yet_is_refused_at_once(
-    node: Node, commitment: Commitment
+def test_a_delivery_that_is_to_be_committed_is_stored_and_not_closed(
+    ready: Node, commitment: Commitment
 ) -> None:
-    with pytest.raises(ConfigurationError, match="commitment"):
-        node.delivering(replace(PACS, commitment=commitment))
+    ready.deliver(replace(PACS, commitment=commitment))
+    assert only(ready).delivery.state is DeliveryState.STORED
+    assert ready.ledger.removable(1e12, 9) == ()
 
 
 @pytest.mark.parametrize("after", [False, True])

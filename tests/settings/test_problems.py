@@ -29,8 +29,6 @@ WRONG = [
     ("database_url: null", "database_url: 'mysql://u:pw@h/d'", "node.database_url", "SQLite"),
     ("max_associations: 64", "max_associations: 0", "node.max_associations", "1"),
     ("form: dx ", "form: dxx ", "destinations[0].form", "did you mean dx?"),
-    ("commitment: none", "commitment: required", "destinations[0].commitment", "not available"),
-    ("commitment: none", "commitment: if_supported", "destinations[0].commitment", "not available"),
     ("commitment: none", "commitment: maybe", "destinations[0].commitment", "is none of"),
     ("factor: 2", "factor: 0.5", "destinations[0].retry.factor", "1"),
     ("first_s: 5", "first_s: 1000", "destinations[0].retry", "above max_s"),

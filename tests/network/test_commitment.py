@@ -1,0 +1,435 @@
+"""Storage commitment on the wire, against peers that keep the standard and peers that do not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pynetdicom import AE, build_context, build_role, evt
+
+from dicom_node.domain.commitments import Commitment, Demand, Heard, Reference, Report
+from dicom_node.domain.errors import CapacityError, PeerError, RefusedError
+from dicom_node.domain.routes import Peer
+from dicom_node.network.associations import Timeouts
+from dicom_node.network.commitment import PynetCommitment
+from dicom_node.network.peers import PeerList
+from dicom_node.network.scp import StorageScp
+from dicom_node.network.scu import PynetStoreClient
+from tests.network.conftest import RecordingReceiver
+from tests.network.objects import DIGITAL_X_RAY, destination, free_port
+
+PUSH_MODEL = "1.2.840.10008.1.20.1"
+INSTANCE = "1.2.840.10008.1.20.1.1"
+QUICK = Timeouts(connect_s=2, acse_s=2, dimse_s=2, network_s=5)
+ASKED = Commitment(
+    transaction_uid="2.25.77",
+    delivery_id=1,
+    failures=0,
+    instances=tuple(
+        Reference(sop_class_uid=DIGITAL_X_RAY, sop_instance_uid=f"2.25.{n}") for n in (1, 2)
+    ),
+)
+UIDS = frozenset({"2.25.1", "2.25.2"})
+
+
+def event(uid: str, committed: tuple[str, ...], failed: tuple[str, ...] = ()) -> Dataset:
+    """Event Information (PS3.4 Table J.3-4)."""
+
+    def item(instance: str) -> Dataset:
+        made = Dataset()
+        made.ReferencedSOPClassUID = DIGITAL_X_RAY
+        made.ReferencedSOPInstanceUID = instance
+        return made
+
+    information = Dataset()
+    information.TransactionUID = uid
+    if committed:
+        information.ReferencedSOPSequence = [item(each) for each in committed]
+    if failed:
+        information.FailedSOPSequence = [item(each) for each in failed]
+        for each in information.FailedSOPSequence:
+            each.FailureReason = 0x0112
+    return information
+
+
+class Reports(list[Report]):
+    """Takes reports."""
+
+    answer: Heard = Heard.COMMITTED
+    error: Exception | None = None
+
+    def __call__(self, report: Report) -> Heard:
+        if self.error is not None:
+            raise self.error
+        self.append(report)
+        return self.answer
+
+
+class Demands(list[tuple[str, tuple[Reference, ...], str]]):
+    """A `ports.DemandReceiver`."""
+
+    taken = True
+    error: Exception | None = None
+
+    def take(
+        self,
+        transaction_uid: str,
+        references: tuple[Reference, ...],
+        *,
+        calling_ae_title: str,
+        address: str,
+    ) -> bool:
+        if self.error is not None:
+            raise self.error
+        self.append((transaction_uid, tuple(references), calling_ae_title))
+        return self.taken
+
+
+class Side:
+    """Our side: client, handlers and what came in."""
+
+    def __init__(self, ports: dict[str, int] | None = None) -> None:
+        self.reports, self.demands = Reports(), Demands()
+        self.wire = PynetCommitment(
+            PynetStoreClient("SYNTH", timeouts=QUICK),
+            hear=self.reports,
+            demanding=self.demands,
+            may_ask=["MODALITY"],
+            report_ports=ports or {},
+            linger_s=1.0,
+        )
+
+
+@contextmanager
+def archive(on_action: Callable[[Any], int]) -> Iterator[int]:
+    ae = AE("ARCHIVE")
+    server = ae.start_server(
+        ("127.0.0.1", 0),
+        block=False,
+        contexts=[build_context(PUSH_MODEL)],
+        evt_handlers=[(evt.EVT_N_ACTION, lambda event: (on_action(event), None))],
+    )
+    assert server is not None
+    try:
+        yield server.server_address[1]
+    finally:
+        ae.shutdown()
+
+
+def told(assoc: Any, information: Dataset, kind: int = 1) -> int:
+    """Send a report; the status of the answer."""
+    answer, _ = assoc.send_n_event_report(information, kind, PUSH_MODEL, INSTANCE)
+    return int(answer.Status)
+
+
+def later(work: Callable[[], object]) -> None:
+    def run() -> None:
+        time.sleep(0.2)
+        work()
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def test_the_request_names_the_transaction_and_every_instance() -> None:
+    side, seen = Side(), []
+
+    def keep(request: Any) -> int:
+        seen.append((request.action_type, request.action_information, request.request))
+        return 0x0000
+
+    with archive(keep) as port:
+        side.wire.ask(destination(port), ASKED, side.reports)
+    ((kind, information, request),) = seen
+    assert kind == 1
+    assert request.RequestedSOPInstanceUID == INSTANCE
+    assert information.TransactionUID == "2.25.77"
+    named = {item.ReferencedSOPInstanceUID for item in information.ReferencedSOPSequence}
+    assert named == UIDS
+
+
+def test_a_report_on_the_same_association_is_taken() -> None:
+    side, statuses = Side(), []
+
+    def answer(request: Any) -> int:
+        later(lambda: statuses.append(told(request.assoc, event("2.25.77", tuple(UIDS)))))
+        return 0x0000
+
+    began = time.monotonic()
+    with archive(answer) as port:
+        side.wire.ask(destination(port), ASKED, side.reports)
+    assert time.monotonic() - began < 10
+    assert [(r.transaction_uid, r.committed, dict(r.failed)) for r in side.reports] == [
+        ("2.25.77", UIDS, {})
+    ]
+
+
+def test_a_report_before_the_response_is_taken() -> None:
+    side, statuses = Side(), []
+
+    def answer(request: Any) -> int:
+        statuses.append(told(request.assoc, event("2.25.77", ("2.25.1",), ("2.25.2",)), 2))
+        return 0x0000
+
+    with archive(answer) as port:
+        side.wire.ask(destination(port), ASKED, side.reports)
+    assert statuses == [0x0000]
+    assert [(r.committed, dict(r.failed)) for r in side.reports] == [
+        (frozenset({"2.25.1"}), {"2.25.2": 0x0112})
+    ]
+
+
+def test_an_archive_that_answers_twice_is_heard_twice() -> None:
+    side, statuses = Side(), []
+
+    def answer(request: Any) -> int:
+        for _ in range(2):
+            statuses.append(told(request.assoc, event("2.25.77", tuple(UIDS))))
+        return 0x0000
+
+    with archive(answer) as port:
+        side.wire.ask(destination(port), ASKED, side.reports)
+    assert statuses == [0x0000, 0x0000]
+    assert len(side.reports) == 2
+
+
+def test_a_report_of_no_transaction_of_ours_is_answered_with_a_failure() -> None:
+    side, statuses = Side(), []
+    side.reports.answer = Heard.UNKNOWN
+
+    def answer(request: Any) -> int:
+        statuses.append(told(request.assoc, event("2.25.666", tuple(UIDS))))
+        return 0x0000
+
+    with archive(answer) as port:
+        side.wire.ask(destination(port), ASKED, side.reports)
+    assert statuses == [0x0115]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(CapacityError("full"), 0x0110), (KeyError("x"), 0x0110)]
+)
+def test_a_report_that_cannot_be_written_down_is_not_confirmed(
+    error: Exception, status: int
+) -> None:
+    side, statuses = Side(), []
+    side.reports.error = error
+
+    def answer(request: Any) -> int:
+        statuses.append(told(request.assoc, event("2.25.77", tuple(UIDS))))
+        return 0x0000
+
+    with archive(answer) as port:
+        side.wire.ask(destination(port), ASKED, side.reports)
+    assert statuses == [status]
+
+
+def test_an_archive_that_never_answers_costs_the_time_out_and_no_more() -> None:
+    side, release = Side(), threading.Event()
+
+    def answer(request: Any) -> int:
+        release.wait(20)
+        return 0x0000
+
+    began = time.monotonic()
+    with archive(answer) as port:
+        with pytest.raises(PeerError, match="no answer"):
+            side.wire.ask(destination(port), ASKED, side.reports)
+        assert time.monotonic() - began < 8
+        release.set()
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(0x0110, PeerError), (0x0213, PeerError), (0x0211, RefusedError)]
+)
+def test_a_request_that_fails_is_repeated_or_not_by_its_status(
+    status: int, error: type[Exception]
+) -> None:
+    side = Side()
+    with archive(lambda _: status) as port, pytest.raises(error, match=f"0x{status:04X}"):
+        side.wire.ask(destination(port), ASKED, side.reports)
+
+
+def test_an_archive_without_the_service_refused_it() -> None:
+    ae = AE("ARCHIVE")
+    server = ae.start_server(
+        ("127.0.0.1", 0), block=False, contexts=[build_context("1.2.840.10008.1.1")]
+    )
+    assert server is not None
+    with pytest.raises(RefusedError):
+        side = Side()
+        side.wire.ask(destination(server.server_address[1]), ASKED, side.reports)
+    ae.shutdown()
+
+
+@contextmanager
+def node(side: Side) -> Iterator[int]:
+    peers = [Peer(name=each, ae_title=each) for each in ("MODALITY", "ARCHIVE", "OTHER")]
+    scp = StorageScp(
+        ae_title="SYNTH",
+        host="127.0.0.1",
+        port=0,
+        peers=PeerList(peers=peers),
+        receiver=RecordingReceiver(),
+        timeouts=QUICK,
+        commitment=side.wire,
+    )
+    scp.start()
+    try:
+        yield scp.port
+    finally:
+        scp.stop()
+
+
+def calling(port: int, ae_title: str, **kwargs: Any) -> Any:
+    ae = AE(ae_title)
+    association = ae.associate(
+        "127.0.0.1", port, contexts=[build_context(PUSH_MODEL)], ae_title="SYNTH", **kwargs
+    )
+    assert association.is_established
+    return association
+
+
+@pytest.mark.parametrize("turned", [True, False], ids=["roles turned", "roles not negotiated"])
+def test_a_report_on_an_association_of_the_archive_is_taken(turned: bool) -> None:
+    side = Side()
+    role = build_role(PUSH_MODEL, scu_role=False, scp_role=True)
+    with node(side) as port:
+        association = calling(port, "ARCHIVE", ext_neg=[role] if turned else [])
+        if not turned:  # such archives send it all the same
+            association.accepted_contexts[0]._as_scp = True
+        assert told(association, event("2.25.77", tuple(UIDS))) == 0x0000
+        assert told(association, event("", tuple(UIDS))) == 0x0115
+        assert told(association, event("2.25.77", tuple(UIDS)), kind=9) == 0x0113
+        association.release()
+    assert [report.committed for report in side.reports] == [UIDS]
+
+
+def demand(association: Any, information: Dataset | None = None, kind: int = 1) -> int:
+    information = event("2.25.88", ("2.25.1",)) if information is None else information
+    answer, _ = association.send_n_action(information, kind, PUSH_MODEL, INSTANCE)
+    return int(answer.Status)
+
+
+def test_a_demand_is_answered_after_it_is_written_down() -> None:
+    side = Side()
+    with node(side) as port:
+        association = calling(port, "MODALITY")
+        assert demand(association) == 0x0000
+        assert side.demands == [("2.25.88", ASKED.instances[:1], "MODALITY")]
+        side.demands.taken = False
+        assert demand(association) == 0x0131
+        side.demands.error = CapacityError("the ledger does not answer")
+        assert demand(association) == 0x0110
+        association.release()
+
+
+def test_a_demand_that_says_nothing_is_refused() -> None:
+    side = Side()
+    with node(side) as port:
+        association = calling(port, "MODALITY")
+        assert demand(association, event("2.25.88", ())) == 0x0115
+        assert demand(association, event("", ("2.25.1",))) == 0x0115
+        assert demand(association, kind=2) == 0x0123
+        association.release()
+    assert side.demands == []
+
+
+def test_a_peer_that_may_not_ask_is_told_so() -> None:
+    side = Side()
+    with node(side) as port:
+        association = calling(port, "OTHER")
+        assert demand(association) == 0x0124
+        association.release()
+    assert side.demands == []
+
+
+DEMAND = Demand(
+    id=1,
+    transaction_uid="2.25.88",
+    calling_ae_title="MODALITY",
+    address="127.0.0.1",
+    received_at=0.0,
+    attempts=1,
+    references=ASKED.instances,
+)
+PARTLY = Report(
+    transaction_uid="2.25.88", committed=frozenset({"2.25.1"}), failed={"2.25.2": 0x0112}
+)
+
+
+class Modality:
+    """Takes reports on whatever association they come."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, Dataset]] = []
+        self.status = 0x0000
+
+    def on_event(self, event: Any) -> tuple[int, None]:
+        self.heard.append((event.event_type, event.event_information))
+        return self.status, None
+
+    @property
+    def handlers(self) -> list[Any]:
+        return [(evt.EVT_N_EVENT_REPORT, self.on_event)]
+
+    @contextmanager
+    def listening(self) -> Iterator[int]:
+        ae = AE("MODALITY")
+        ae.add_supported_context(PUSH_MODEL, scu_role=True, scp_role=True)
+        port = free_port()
+        ae.start_server(("127.0.0.1", port), block=False, evt_handlers=self.handlers)
+        try:
+            yield port
+        finally:
+            ae.shutdown()
+
+    def check(self) -> None:
+        ((kind, information),) = self.heard
+        assert kind == 2
+        assert information.TransactionUID == "2.25.88"
+        (good,) = information.ReferencedSOPSequence
+        (bad,) = information.FailedSOPSequence
+        assert (good.ReferencedSOPInstanceUID, bad.ReferencedSOPInstanceUID) == ("2.25.1", "2.25.2")
+        assert bad.FailureReason == 0x0112
+        assert bad.ReferencedSOPClassUID == DIGITAL_X_RAY
+
+
+def test_a_report_goes_out_on_the_association_of_the_demand_while_it_is_open() -> None:
+    side, modality = Side(), Modality()
+    with node(side) as port:
+        association = calling(port, "MODALITY", evt_handlers=modality.handlers)
+        assert demand(association) == 0x0000
+        time.sleep(0.2)
+        side.wire.report(DEMAND, PARTLY)
+        association.release()
+    modality.check()
+
+
+def test_a_report_goes_out_on_a_new_association_when_the_first_is_closed() -> None:
+    modality = Modality()
+    with modality.listening() as back:
+        side = Side({"MODALITY": back})
+        with node(side) as port:
+            association = calling(port, "MODALITY")
+            assert demand(association) == 0x0000
+            association.release()
+            time.sleep(0.2)
+            side.wire.report(DEMAND, PARTLY)
+    modality.check()
+
+
+def test_a_report_without_a_way_is_an_error_that_says_what_to_configure() -> None:
+    with pytest.raises(PeerError, match="commitment_port"):
+        Side().wire.report(DEMAND, PARTLY)
+
+
+def test_a_report_that_is_refused_is_an_error() -> None:
+    modality = Modality()
+    modality.status = 0x0110
+    with modality.listening() as back, pytest.raises(PeerError, match="0x0110"):
+        Side({"MODALITY": back}).wire.report(DEMAND, PARTLY)
