@@ -16,10 +16,12 @@ from synthesis.cli.averaging import average
 from synthesis.cli.consistency import evaluate_consistency
 from synthesis.cli.converting import convert
 from synthesis.cli.evaluating import evaluate
+from synthesis.cli.importing import import_drr
 from synthesis.cli.inspecting import inspect
 from synthesis.cli.options import EXIT_ERROR
 from synthesis.cli.rendering import render
 from synthesis.cli.sampling import sample
+from synthesis.cli.stepping import evaluate_steps
 from synthesis.cli.training import train
 from synthesis.errors import SynthesisError
 
@@ -35,10 +37,12 @@ app = typer.Typer(
 )
 
 app.command()(render)
+app.command("import-drr")(import_drr)
 app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
 app.command("evaluate-consistency")(evaluate_consistency)
+app.command("evaluate-steps")(evaluate_steps)
 app.command("mean-views")(average)
 app.command()(inspect)
 app.command()(convert)

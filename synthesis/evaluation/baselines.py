@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from synthesis.data.cache import list_shards
+from synthesis.data.cache import LINE_INTEGRALS, list_shards
 from synthesis.errors import SynthesisError
 from synthesis.evaluation.protocol import to_model
 from synthesis.types import FIELD_MM, SeenFrom
@@ -123,6 +123,8 @@ def mean_views(cache: Path, *, exclude: Collection[str] = (), size: int = 64) ->
     for shard in list_shards(cache):
         if shard.patient in exclude or shard.field_mm != FIELD_MM:
             continue
+        if shard.scale != LINE_INTEGRALS:
+            continue  # stretched view by view: no mean on the fixed scale comes of it
         images = shard.images()
         for index, view in enumerate(shard.views):
             if abs(view.secondary_deg) >= _LEVEL_DEG or view.seen_from is not SeenFrom.DETECTOR:

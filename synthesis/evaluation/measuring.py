@@ -110,6 +110,7 @@ def measure(
     samples: int,
     seed: int,
     means: MeanViews | None,
+    baselines: bool = True,
     advance: Callable[[int], None] = lambda views: None,
 ) -> Measured:
     """Synthesize every view of a patient, several times, and score it beside the baselines.
@@ -121,6 +122,7 @@ def measure(
         samples: Independent samples a view.
         seed: Of the noise.
         means: Mean training views, where there are any.
+        baselines: Whether to score them too.
         advance: Told how many more views were made.
     """
     config = network.config
@@ -138,23 +140,27 @@ def measure(
         made = synthesized(truth.views, steps, sample)
         seconds += time.monotonic() - began
         drawn.append(scores(made, truth.images, **patches))
-        regression = synthesized(truth.views, 1, sample)
-        regressed.append(scores(regression, truth.images, **patches))
+        if baselines and sample == 0:  # the expected image knows no chance
+            regression = synthesized(truth.views, 1, sample)
+            regressed.append(scores(regression, truth.images, **patches))
         if sample == 0:
             shown = _shown(truth, made, synthesized([FRONTAL], steps, 0)[0])
-    copies = truth.source.expand_as(truth.images)
-    mean = None if means is None else _mean_images(means, truth)
+    beside: dict[str, Scores | None] = {}
+    if baselines:
+        copies = truth.source.expand_as(truth.images)
+        mean = None if means is None else _mean_images(means, truth)
+        beside = {
+            "copy_source": _stacked([scores(copies, truth.images, **patches)]),
+            "mean_view": mean
+            if mean is None
+            else _stacked([scores(mean, truth.images, **patches)]),
+            "regression": _stacked(regressed),
+        }
     return Measured(
         name=truth.name,
         views=truth.views,
         model=_stacked(drawn),
-        baselines={
-            "copy_source": _stacked([scores(copies, truth.images, **patches)]),
-            "mean_view": None
-            if mean is None
-            else _stacked([scores(mean, truth.images, **patches)]),
-            "regression": _stacked(regressed),
-        },
+        baselines=beside,
         seconds_per_view=seconds / samples / len(truth.views),
         shown=shown,
     )

@@ -73,7 +73,7 @@ def evaluate(
         volume = load_volume(path)
         for name, chosen in views.items():
             doing, done = f"{volume.name}, {name}", 0
-            of = len(chosen) * 2 * samples + 1  # and the frontal view once, to be looked at
+            of = len(chosen) * (samples + 1) + 1  # and the frontal view once, to be looked at
             advance(f"{doing}: rendering", 0, of)
             truth = render_truth(volume, chosen, resolution=size)
 

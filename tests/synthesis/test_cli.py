@@ -199,6 +199,23 @@ def test_evaluate_writes_figures_and_pictures(
     assert "spectral_ratio" in capsys.readouterr().out
 
 
+def test_evaluate_steps_compares_numbers_of_evaluations(
+    volumes: Path, checkpoint_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(
+        "evaluate-steps", "--volume", volumes / "anna.nii.gz", "--checkpoint", checkpoint_path,
+        "--steps", "4,1,2", "--json", tmp_path / "o.json", "--plot", tmp_path / "p" / "steps.png",
+    ) == 0  # fmt: skip
+    report = json.loads((tmp_path / "o.json").read_text())
+    assert list(report["steps"]) == ["1", "2", "4"]
+    one, two, four = report["steps"].values()
+    assert set(four["lost"].values()) == {0.0}
+    assert one["lost"]["psnr_db"] == pytest.approx(four["psnr_db"] - one["psnr_db"])
+    assert len({entry["spectral_ratio"] for entry in (one, two, four)}) == 3
+    assert (tmp_path / "p" / "steps.png").stat().st_size > 1000
+    assert "evaluations" in capsys.readouterr().out
+
+
 def test_inspect_shows_what_a_checkpoint_is(
     checkpoint_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,6 +231,8 @@ def test_inspect_shows_what_a_checkpoint_is(
 
 EVALUATE = ("evaluate", "--volume", "gone.nii", "--json", "o.json")
 WRONG = [
+    (("evaluate-steps", *EVALUATE[1:], "--steps", "2,none"), "2,none"),
+    (("evaluate-steps", *EVALUATE[1:], "--steps", "0"), "--steps"),
     (("inspect", "gone.safetensors"), "gone.safetensors"),
     (("render", "--volume", "gone", "--out", "x"), "gone"),
     (("train", "--recipe", "gone.yaml"), "gone.yaml"),
@@ -273,13 +292,21 @@ def test_help_is_quick_and_names_every_command() -> None:
         check=True,
     )
     assert time.monotonic() - began < 10
-    for command in ("render", "train", "sample", "evaluate", "mean-views", "inspect"):
+    for command in (
+        "render",
+        "train",
+        "sample",
+        "evaluate",
+        "evaluate-steps",
+        "mean-views",
+        "inspect",
+    ):
         assert command in shown.stdout
     assert " torch\n" not in shown.stderr  # not imported for help
 
 
 @pytest.mark.parametrize(
-    "command", ["render", "train", "sample", "evaluate", "mean-views", "inspect"]
+    "command", ["render", "train", "sample", "evaluate", "evaluate-steps", "mean-views", "inspect"]
 )
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(command, "--help") == 0
