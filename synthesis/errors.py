@@ -4,6 +4,7 @@
     ├── ViewError          a view or view set that cannot exist
     ├── RadiographError    an image the library cannot read as a radiograph
     ├── VolumeError        a CT volume that cannot be rendered
+    ├── DataError          a data set of rendered views that cannot be imported
     ├── CheckpointError    weights that are missing, broken or of another shape
     └── NonFiniteError     the model produced NaN or infinity
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 __all__ = [
     "CheckpointError",
+    "DataError",
     "NonFiniteError",
     "RadiographError",
     "SynthesisError",
@@ -36,6 +38,10 @@ class RadiographError(SynthesisError, ValueError):
 
 class VolumeError(SynthesisError, ValueError):
     """A CT volume that cannot be read or rendered."""
+
+
+class DataError(SynthesisError, ValueError):
+    """A data set of rendered views that is not laid out as it should be."""
 
 
 class CheckpointError(SynthesisError, ValueError):

@@ -1,8 +1,8 @@
 """Rendered views on disk: one shard a variation of a patient, memory-mapped when read.
 
-A shard is two files, ``NAME.npy`` (float16, views x size x size, line integrals) and ``NAME.json``
-(what they are). The JSON is written last, so a shard without one does not exist yet: rendering
-stops and goes on at any moment.
+A shard is two files, ``NAME.npy`` (views x size x size: float16 line integrals, or 8 bits where
+every view was stretched by itself) and ``NAME.json`` (what they are). The JSON is written last, so
+a shard without one does not exist yet: rendering stops and goes on at any moment.
 """
 
 from __future__ import annotations
@@ -12,19 +12,32 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from synthesis.data.augmentation import Anatomy, draw_anatomy, extended, warped
-from synthesis.data.rendering import Renderer
+from synthesis.data.rendering import SCALE, Renderer
 from synthesis.data.volumes import Volume, attenuation, body_center_mm, coarsened
-from synthesis.types import FIELD_MM, View
+from synthesis.types import FIELD_MM, FRONTAL_DENSE, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Shard", "list_shards", "render_shard", "shard_name"]
+__all__ = [
+    "LINE_INTEGRALS",
+    "PER_VIEW",
+    "Shard",
+    "list_shards",
+    "render_shard",
+    "shard_name",
+    "write_shard",
+]
+
+LINE_INTEGRALS: Final = "line integrals"
+"""One fixed scale for all views: `rendering.SCALE`."""
+PER_VIEW: Final = "minimum and maximum of each view"
+"""Every view stretched by itself: views of a patient do not agree on how much matter there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +52,7 @@ class Shard:
         field_mm: Side of the detector.
         size: Pixels on that side.
         path: Of the ``.npy``.
+        scale: `LINE_INTEGRALS` or `PER_VIEW`.
     """
 
     patient: str
@@ -48,10 +62,23 @@ class Shard:
     field_mm: float
     size: int
     path: Path
+    scale: str = LINE_INTEGRALS
 
-    def images(self) -> NDArray[np.float16]:
-        """Line integrals (views, size, size), memory-mapped."""
+    def images(self) -> NDArray[np.float16] | NDArray[np.uint8]:
+        """As stored (views, size, size), memory-mapped."""
         return np.load(self.path, mmap_mode="r")  # type: ignore[no-any-return]
+
+    def image(self, index: int) -> NDArray[np.float32]:
+        """One view (size, size) as line integrals.
+
+        Where the scale is lost (`PER_VIEW`), every view's maximum is put where that of a frontal
+        radiograph is: what the model takes a source's densest part for.
+        """
+        stored: NDArray[np.float32] = self.images()[index].astype(np.float32)
+        if self.scale == LINE_INTEGRALS:
+            return stored
+        stored *= SCALE.high * FRONTAL_DENSE / 255.0
+        return stored
 
 
 def shard_name(patient: str, variation: int) -> str:
@@ -74,6 +101,7 @@ def _read(path: Path) -> Shard:
         field_mm=data["field_mm"],
         size=data["size"],
         path=path.with_suffix(".npy"),
+        scale=data.get("scale", LINE_INTEGRALS),
     )
 
 
@@ -109,8 +137,7 @@ def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, see
         (center[0], center[1], center[2]),
     )
     images = renderer.render(views, size=size, field_mm=field_mm).numpy().astype(np.float16)
-    return _write(
-        folder,
+    return write_shard(
         Shard(
             patient=volume.name,
             variation=variation,
@@ -143,9 +170,20 @@ def _draw_views(rng: np.random.Generator, *, from_tube: bool) -> tuple[list[View
     return views, (0, 1)
 
 
-def _write(folder: Path, shard: Shard, images: NDArray[np.float16], anatomy: Anatomy) -> Shard:
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def write_shard(
+    shard: Shard,
+    images: NDArray[np.float16] | NDArray[np.uint8],
+    anatomy: Anatomy | None = None,
+) -> Shard:
+    """Store a shard; it exists once it is whole.
+
+    Args:
+        shard: What it is, and where it goes.
+        images: (views, size, size), of the shard's scale.
+        anatomy: How the patient was varied; left out, not at all.
+    """
+    anatomy = anatomy or draw_anatomy(np.random.default_rng(0), identity=True)
+    shard.path.parent.mkdir(parents=True, exist_ok=True)
     partial = shard.path.with_suffix(".part")
     with partial.open("wb") as file:
         np.save(file, images)
@@ -157,6 +195,7 @@ def _write(folder: Path, shard: Shard, images: NDArray[np.float16], anatomy: Ana
         "sources": list(shard.sources),
         "field_mm": shard.field_mm,
         "size": shard.size,
+        "scale": shard.scale,
         "anatomy": asdict(anatomy),
     }
     partial = shard.path.with_suffix(f".json-{os.getpid()}")

@@ -83,9 +83,7 @@ class Batches:
             shard = shards[rng.integers(len(shards))]
             source = int(rng.choice(shard.sources))
             order = [source, *_drawn_targets(shard, source, stage.targets, rng)]
-            images = torch.from_numpy(
-                np.stack([shard.images()[i] for i in order]).astype(np.float32)
-            )
+            images = torch.from_numpy(np.stack([shard.image(i) for i in order]))
             images, views = body_variation(images, [shard.views[i] for i in order], rng)
             groups.append(_resized(images, stage.resolution))
             chosen.append((views, shard.field_mm))
