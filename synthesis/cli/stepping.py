@@ -61,10 +61,9 @@ def evaluate_steps(
             advance=lambda doing: bar.update(task, description=doing),
         )
     write_json(json_out, report)
-    table = Table("evaluations", *curve.LOST, "seconds_per_view", title="simple set")
-    for count, figures in report["steps"].items():
-        shown = (f"{figures[name]:.4g}" for name in (*curve.LOST, "seconds_per_view"))
-        table.add_row(count, *shown)
+    table = Table("evaluations", *report["steps"], title="simple set")
+    for name in (*curve.LOST, "seconds_per_view"):
+        table.add_row(name, *(f"{figures[name]:.4g}" for figures in report["steps"].values()))
     console().print(table)
     if plot is not None:
         curve.plot_steps(report, plot)
