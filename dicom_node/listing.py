@@ -85,6 +85,7 @@ def job_json(row: JobRow, *, events: bool = False) -> dict[str, Any]:
             "weights_digest": order.weights_digest,
             "samples": order.samples,
             "steps": order.steps,
+            "min_consistency": order.min_consistency,
             "seed": order.seed,
             "priority": order.priority,
             "events": [

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from synthesis import checkpoint
 from synthesis.consistency import epipolar_scores
+from synthesis.consistency.calibration import bundled_calibration, turn_deg
 from synthesis.diffusion import view_noise
 from synthesis.errors import NonFiniteError
 from synthesis.families import svdrr, vcdit
@@ -99,6 +100,9 @@ class SynthesisEngine:
             int(distance[:, index].argmin() if of is None else of.argmax())
             for index, of in enumerate(scores)
         ]
+        kept_scores = tuple(
+            None if of is None else float(of[kept]) for of, kept in zip(scores, chosen, strict=True)
+        )
         scale = request.source.intensity
         images, exposures = [], []
         for index, (view, kept) in enumerate(zip(views, chosen, strict=True)):
@@ -114,10 +118,8 @@ class SynthesisEngine:
             model=self.identity,
             chosen=tuple(chosen),
             exposures=tuple(exposures),
-            scores=tuple(
-                None if of is None else float(of[kept])
-                for of, kept in zip(scores, chosen, strict=True)
-            ),
+            scores=kept_scores,
+            percentiles=_percentiles(request, kept_scores),
             uncertainty=_uncertainty(stack, scale) if request.samples > 1 else None,
             steps=steps,
             seed=request.seed,
@@ -175,6 +177,17 @@ def _scores(
         )
         for index, view in enumerate(request.views)
     ]
+
+
+def _percentiles(
+    request: SynthesisRequest, scores: Sequence[float | None]
+) -> tuple[float | None, ...]:
+    """Of each score: percent of pairs of two patients that agree less."""
+    table, source = bundled_calibration(), request.source.view
+    return tuple(
+        None if score is None else table.wrong_below(score, turn_deg(source, view))
+        for view, score in zip(request.views, scores, strict=True)
+    )
 
 
 def _uncertainty(

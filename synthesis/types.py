@@ -340,6 +340,8 @@ class SynthesisResult:
             values, to expose it as the source was (0 where the view is no denser).
         scores: Consistency of each view with the source, at most 1 (`synthesis.consistency`); None
             where it says nothing, as at the source's own angle.
+        percentiles: Of the scores: percent of pairs of views of two patients, at the same turn,
+            that agree less; None likewise.
         uncertainty: Standard deviation over the samples, in the source's detector values, one map
             of the image's shape a view; None when there was one sample.
     """
@@ -353,6 +355,7 @@ class SynthesisResult:
     spacing_nominal: bool
     exposures: tuple[float, ...] = ()
     scores: tuple[float | None, ...] = ()
+    percentiles: tuple[float | None, ...] = ()
     uncertainty: tuple[NDArray[np.float32], ...] | None = None
 
 

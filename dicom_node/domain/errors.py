@@ -6,6 +6,7 @@
     ├── CapacityError        REJECT      no room to accept more (0xA700)
     ├── ImageError           QUARANTINE  stored, but not a radiograph that can be synthesized from
     ├── RuleError            QUARANTINE  a routing rule failed on this image
+    ├── ConsistencyError     QUARANTINE  synthesized views agree too little with their source
     ├── IntegrityError       QUARANTINE  bytes, rows or provenance contradict each other
     │   └── LeaseLostError   RETRY       somebody else works on this row now; step aside
     ├── PeerError            RETRY       a destination broke off, was too slow or failed
@@ -31,6 +32,7 @@ __all__ = [
     "BusyError",
     "CapacityError",
     "ConfigurationError",
+    "ConsistencyError",
     "Disposition",
     "EngineError",
     "EngineInputError",
@@ -98,6 +100,12 @@ class ImageError(NodeError):
 
 class RuleError(NodeError):
     """A routing rule failed on an image."""
+
+    disposition = Disposition.QUARANTINE
+
+
+class ConsistencyError(NodeError):
+    """Synthesized views agree less with their source than the route asks for."""
 
     disposition = Disposition.QUARANTINE
 

@@ -88,6 +88,7 @@ class Order:
         seed: Of the noise, derived from the job's key material.
         targets: Where the result goes, in order.
         priority: Larger is sooner.
+        min_consistency: Least consistency of a view with its source; None asks for none.
     """
 
     route: str
@@ -100,6 +101,7 @@ class Order:
     seed: int
     targets: tuple[Target, ...]
     priority: int
+    min_consistency: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,11 @@ class Provenance:
         spacing_nominal: True when lengths are not to be measured.
         exposure: What was subtracted from the view's attenuation, in the source's detector values,
             to expose it as the source was.
+        consistency: With the source (epipolar, at most 1); None where it says nothing.
+        consistency_percentile: Percent of pairs of views of two patients, at the same turn, that
+            agree less.
+        spread: Mean of the standard deviation over the samples, in the source's detector values;
+            None when one was drawn.
         synthesized_at: ISO 8601, with offset.
     """
 
@@ -62,6 +67,9 @@ class Provenance:
     spacing_nominal: bool
     synthesized_at: str
     exposure: float = 0.0
+    consistency: float | None = None
+    consistency_percentile: float | None = None
+    spread: float | None = None
 
     def to_json(self) -> str:
         """One text per value."""

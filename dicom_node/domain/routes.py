@@ -137,6 +137,7 @@ class Route:
     Attributes:
         digest: SHA-256 of the route as configured (canonical JSON of its settings, view set and
             model included), recorded with every decision.
+        min_consistency: Least consistency of a view with its source; below it nothing is sent.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Route:
     priority: int
     digest: str
     enabled: bool = True
+    min_consistency: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,12 +180,16 @@ def _encode(message: Message) -> tuple[dict[str, Any], list[NDArray[np.float32]]
                 "model": asdict(result.model),
                 "chosen": list(result.chosen),
                 "exposures": list(result.exposures),
+                "scores": list(result.scores),
+                "percentiles": list(result.percentiles),
+                "uncertainty": result.uncertainty is not None,
                 "steps": result.steps,
                 "seed": result.seed,
                 "seconds": result.seconds,
                 "spacing_nominal": result.spacing_nominal,
             }
-            return fields, [image.pixels for image in result.images]
+            pixels = [image.pixels for image in result.images]
+            return fields, [*pixels, *(result.uncertainty or ())]
         case Failed(reason=reason, for_good=for_good):
             return {"kind": "failed", "reason": reason, "for_good": for_good}, []
 
@@ -209,11 +213,15 @@ def _decode(fields: dict[str, Any], arrays: Iterator[NDArray[np.float32]]) -> Me
         case "loaded":
             return Loaded(identity=ModelIdentity(**fields["identity"]))
         case "done":
+            images = tuple(_radiograph(image, next(arrays)) for image in fields["images"])
             result = SynthesisResult(
-                images=tuple(_radiograph(image, next(arrays)) for image in fields["images"]),
+                images=images,
                 model=ModelIdentity(**fields["model"]),
                 chosen=tuple(fields["chosen"]),
                 exposures=tuple(fields["exposures"]),
+                scores=tuple(fields["scores"]),
+                percentiles=tuple(fields["percentiles"]),
+                uncertainty=tuple(next(arrays) for _ in images) if fields["uncertainty"] else None,
                 steps=fields["steps"],
                 seed=fields["seed"],
                 seconds=fields["seconds"],

@@ -66,7 +66,20 @@ def derivation_words(provenance: Provenance, *, nominal: bool) -> str:
         f"made from the {provenance.source_view.label} radiograph in Source Image Sequence. "
         f"Model {model.name} {model.version} ({model.family}, sha256 {model.digest[:16]}), "
         f"{provenance.steps} steps, seed {provenance.seed}, sample {provenance.sample + 1} of "
-        f"{provenance.samples}{exposure}. {scale} "
+        f"{provenance.samples}{exposure}. {scale} {_trust_words(provenance)}"
         f"{PRODUCT} {__version__}, route {provenance.route}."
     )
     return ascii_text(words, DESCRIPTION_LIMIT)
+
+
+def _trust_words(provenance: Provenance) -> str:
+    """What is known of how far the view can be trusted; empty when nothing is."""
+    words = ""
+    if provenance.consistency is not None:
+        words += f"Epipolar consistency with the source {provenance.consistency:.3f}"
+        if provenance.consistency_percentile is not None:
+            words += f" (above {provenance.consistency_percentile:.0f} % of pairs of two patients)"
+        words += ". "
+    if provenance.spread is not None:
+        words += f"Mean spread over the samples {provenance.spread:.4g}. "
+    return words

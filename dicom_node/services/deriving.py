@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicom_node import __version__
 from dicom_node.domain.deliveries import DerivedInstance
-from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.errors import ConsistencyError, IntegrityError
 from dicom_node.domain.identifiers import derived_uid
 from dicom_node.domain.provenance import Provenance
 from dicom_node.domain.routes import variant
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dicom_node.ports import Spool
     from synthesis.types import SynthesisResult
 
-__all__ = ["check_result", "products"]
+__all__ = ["check_consistency", "check_result", "products"]
 
 _FIRST_SERIES_NUMBER: Final = 9000
 """Above what modalities count up to, so that a synthetic series sorts after the exposed ones."""
@@ -53,6 +53,34 @@ def check_result(job: Job, result: SynthesisResult) -> None:
         0 <= sample < order.samples for sample in result.chosen
     ):
         raise IntegrityError(f"{ordered} {order.samples} samples and the engine kept others")
+
+
+def check_consistency(job: Job, result: SynthesisResult) -> None:
+    """Nothing, when every view agrees with its source as well as the route asks.
+
+    A view that consistency says nothing about, such as one from the source's own angle, passes.
+
+    Raises:
+        ConsistencyError: Some do not; none of the job's views may be sent, as they were made alike.
+        IntegrityError: The engine gave no scores.
+    """
+    least = job.order.min_consistency
+    if least is None:
+        return
+    if len(result.scores) != len(job.order.views):
+        raise IntegrityError(f"job {job.key[:12]} asks for consistency and the engine gave none")
+    low = [
+        f"{view.label} {score:.3f}"
+        for view, score in zip(job.order.views, result.scores, strict=True)
+        if score is not None and score < least
+    ]
+    if low:
+        raise ConsistencyError(
+            f"consistency with the source is below min_consistency {least:g} of route "
+            f"{job.order.route} in {len(low)} of {len(job.order.views)} views: {', '.join(low)}; "
+            "nothing was sent: cancel the job, or lower the route's min_consistency, or raise its "
+            "samples or steps, and send the radiograph again"
+        )
 
 
 def products(
@@ -132,6 +160,9 @@ def _provenance(
         index=index,
         sample=result.chosen[index],
         exposure=result.exposures[index] if result.exposures else 0.0,
+        consistency=result.scores[index] if result.scores else None,
+        consistency_percentile=result.percentiles[index] if result.percentiles else None,
+        spread=None if result.uncertainty is None else float(result.uncertainty[index].mean()),
         samples=order.samples,
         steps=result.steps,
         seed=result.seed,

@@ -134,6 +134,7 @@ class Planning:
             views=views,
             samples=route.samples,
             steps=route.steps,
+            min_consistency=route.min_consistency,
             seed=seed_of(source_digest=row.image.digest, **content),
             targets=self._targets(route),
             priority=route.priority,

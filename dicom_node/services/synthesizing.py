@@ -113,6 +113,7 @@ class Synthesizing:
         at = datetime.fromtimestamp(self.clock()).astimezone()
         return tuple(deriving.products(job, source, result, self.spool, synthesized_at=at))
 
+        deriving.check_consistency(job, result)
     def _fail(self, job: Job, error: Exception, log: structlog.typing.FilteringBoundLogger) -> None:
         now, text = self.clock(), describe(error)
         if isinstance(error, CapacityError) or self.stopping():

@@ -182,6 +182,7 @@ def _route_digest(route: RouteSettings, plan: ViewSetSettings) -> str:
             "views": plan.model_dump(mode="json", exclude_defaults=True),
         }
     )
+            min_consistency=route.synthesize.min_consistency,
 
 
 def _bundled_weights() -> Path | None:

@@ -24,6 +24,8 @@ __all__ = ["order_from_json", "order_to_json", "terms_from_json", "terms_to_json
 
 def order_to_json(order: Order) -> str:
     """One text per order."""
+    # What later versions ask for is written only where it is asked for: old texts stay as they are.
+    asked = {} if order.min_consistency is None else {"min_consistency": order.min_consistency}
     return canonical_json(
         {
             "route": order.route,
@@ -43,6 +45,7 @@ def order_to_json(order: Order) -> str:
                 for target in order.targets
             ],
             "priority": order.priority,
+            **asked,
         }
     )
 
@@ -76,6 +79,7 @@ def order_from_json(text: str) -> Order:
                 for target in value["targets"]
             ),
             priority=value["priority"],
+            min_consistency=value.get("min_consistency"),
         )
     except (KeyError, TypeError, ValueError, ViewError) as error:
         raise IntegrityError("a row of the ledger holds an order that cannot be read") from error

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,10 @@ def test_a_result_arrives_as_it_left() -> None:
         seed=3,
         seconds=0.1,
         spacing_nominal=True,
+        exposures=(0.0, 1.5),
+        scores=(0.75, None),
+        percentiles=(98.5, None),
+        uncertainty=(source.pixels / 3, source.pixels * 2),
     )
     arrived = through(messages.Done(result=sent))
     assert isinstance(arrived, messages.Done)
@@ -68,6 +73,13 @@ def test_a_result_arrives_as_it_left() -> None:
     assert all(same_image(a, b) for a, b in zip(got.images, sent.images, strict=True))
     assert (got.model, got.chosen, got.steps, got.seed) == (IDENTITY, (1, 0), 7, 3)
     assert (got.seconds, got.spacing_nominal) == (0.1, True)
+    assert (got.exposures, got.scores, got.percentiles) == ((0, 1.5), (0.75, None), (98.5, None))
+    assert got.uncertainty is not None and sent.uncertainty is not None
+    for one, other in zip(got.uncertainty, sent.uncertainty, strict=True):
+        assert np.array_equal(one, other)
+    plain = through(messages.Done(result=replace(sent, uncertainty=None)))
+    assert isinstance(plain, messages.Done)
+    assert plain.result.uncertainty is None
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,20 @@ def test_spacing_is_the_images_and_said_to_be_nominal_where_it_is() -> None:
     assert "NOMINAL" in written(read(ImagerPixelSpacing=None), nominal=True).DerivationDescription
 
 
+def test_how_far_a_view_can_be_trusted_is_in_its_description_and_provenance() -> None:
+    source = read()
+    plain = provenance_of(source, LAO)
+    assert "onsistency" not in derivation_words(plain, nominal=False)
+    known = replace(plain, consistency=0.8125, consistency_percentile=98.6, spread=12.345)
+    words = derivation_words(known, nominal=False)
+    assert "consistency with the source 0.812 (above 99 % of pairs of two patients)" in words
+    assert "spread over the samples 12.35" in words
+    assert len(words) < 1024
+    assert '"consistency":0.8125' in known.to_json()
+    assert '"consistency_percentile":98.6' in known.to_json()
+    assert '"spread":12.345' in known.to_json()
+
+
 def test_a_long_route_name_leaves_the_warnings_in_the_description() -> None:
     source = read(ImagerPixelSpacing=None)
     provenance = replace(provenance_of(source, LAO, nominal=True), route="r" * 2000)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
@@ -243,6 +244,66 @@ def test_a_result_that_is_not_what_was_ordered_is_quarantined(
     assert row.job.state is JobState.QUARANTINED
     assert words in row.job.last_error
     assert row.deliveries == ()
+
+
+def scored(node: Node, *scores: float | None, least: float | None) -> JobRow:
+    """The job after an engine has answered with these scores to a route that asks for ``least``."""
+    node.engine = Twisted(scores=scores, percentiles=tuple(s and 99.5 for s in scores))
+    node.routes = (route(min_consistency=least),)
+    node.receiving.receive(received(1))
+    node.plan()
+    node.synthesize()
+    return node.only_job()
+
+
+def test_views_below_the_consistency_asked_for_are_not_sent_and_the_reason_names_them(
+    node: Node,
+) -> None:
+    row = scored(node, 0.81, 0.4321, least=0.5)
+    assert row.job.state is JobState.QUARANTINED
+    assert "LAO 60 0.432" in row.job.last_error
+    assert "RAO" not in row.job.last_error
+    assert "min_consistency 0.5 of route chest" in row.job.last_error
+    assert "1 of 2 views" in row.job.last_error
+    assert "lower the route's min_consistency" in row.job.last_error
+    assert row.deliveries == ()
+    assert row.job.failures == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "least"), [((0.5, 0.9), 0.5), ((None, 0.6), 0.5), ((-0.9, 0.1), None)]
+)
+def test_consistent_enough_views_are_sent_with_their_score(
+    node: Node, scores: tuple[float | None, ...], least: float | None
+) -> None:
+    row = scored(node, *scores, least=least)
+    assert row.job.state is JobState.DONE
+    for score, ds in zip(scores, made(node, row.deliveries[0]), strict=True):
+        (block,) = (e for e in ds if e.tag.is_private and e.VR == "UT")
+        told = json.loads(block.value)
+        assert told["consistency"] == score
+        assert told["consistency_percentile"] == (None if score is None else 99.5)
+        assert told["spread"] is None
+        assert ("consistency" in ds.DerivationDescription) == (score is not None)
+
+
+def test_a_route_that_asks_for_consistency_takes_no_result_without_scores(node: Node) -> None:
+    row = scored(node, least=0.0)
+    assert row.job.state is JobState.QUARANTINED
+    assert "the engine gave none" in row.job.last_error
+
+
+def test_the_spread_over_the_samples_is_told_in_the_sources_values(node: Node) -> None:
+    maps = tuple(np.full((256, 256), level, np.float32) for level in (2.0, 5.0))
+    node.engine = Twisted(uncertainty=maps)
+    node.routes = (route(samples=2),)
+    node.receiving.receive(received(1))
+    node.plan()
+    node.synthesize()
+    for level, ds in zip((2.0, 5.0), made(node, node.only_job().deliveries[0]), strict=True):
+        (block,) = (e for e in ds if e.tag.is_private and e.VR == "UT")
+        assert json.loads(block.value)["spread"] == level
+        assert f"spread over the samples {level:g}" in ds.DerivationDescription
 
 
 def test_other_weights_than_ordered_are_quarantined(queued: Node) -> None:

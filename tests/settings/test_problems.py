@@ -71,6 +71,12 @@ WRONG = [
     ("send_to: [pacs]", "send_to: []", "routes[0].send_to", "at least one"),
     ("samples: 1", "samples: 0", "routes[0].synthesize.samples", "1"),
     ("steps: null", "steps: 0", "routes[0].synthesize.steps", "1"),
+    (
+        "steps: null",
+        "min_consistency: 1.5",
+        "routes[0].synthesize.min_consistency",
+        "less than or equal to 1",
+    ),
     ("priority: 5", "priority: high", "routes[0].priority", "a whole number"),
     ("name: modality", "name: pacs", "peers[1].name", "already peers[0]"),
     ("ae_title: STORESCU", "ae_title: ORTHANC", "peers[1]", "same ae_title and host"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,7 @@ orders = st.builds(
         max_size=3,
     ).map(tuple),
     priority=st.integers(-9, 9),
+    min_consistency=st.none() | st.floats(-1, 1),
 )
 terms = st.lists(
     st.builds(
@@ -91,6 +93,12 @@ def test_the_text_of_an_order_never_changes() -> None:
     """Rows of released versions hold this text; a change needs a migration."""
     assert order_to_json(ORDER) == TEXT
     assert order_from_json(TEXT) == ORDER
+
+
+def test_what_a_later_version_asks_for_is_in_the_text_only_where_it_is_asked_for() -> None:
+    asked = replace(ORDER, min_consistency=0.5)
+    assert json.loads(order_to_json(asked)) == json.loads(TEXT) | {"min_consistency": 0.5}
+    assert order_from_json(order_to_json(asked)) == asked
 
 
 @pytest.mark.parametrize("field", sorted(json.loads(TEXT)))
