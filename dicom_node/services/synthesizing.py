@@ -109,11 +109,11 @@ class Synthesizing:
         )
         result = self.engine.synthesize(job.order.model, request, deadline_s=self.deadline_s)
         deriving.check_result(job, result)
+        deriving.check_consistency(job, result)
         # Local time: one Timezone Offset stands for the study's copied times as well.
         at = datetime.fromtimestamp(self.clock()).astimezone()
         return tuple(deriving.products(job, source, result, self.spool, synthesized_at=at))
 
-        deriving.check_consistency(job, result)
     def _fail(self, job: Job, error: Exception, log: structlog.typing.FilteringBoundLogger) -> None:
         now, text = self.clock(), describe(error)
         if isinstance(error, CapacityError) or self.stopping():

@@ -160,6 +160,7 @@ class Settings(Section):
             model=route.synthesize.model,
             samples=route.synthesize.samples,
             steps=route.synthesize.steps,
+            min_consistency=route.synthesize.min_consistency,
             send_to=route.send_to,
             priority=route.priority,
             digest=_route_digest(route, plan),
@@ -182,7 +183,6 @@ def _route_digest(route: RouteSettings, plan: ViewSetSettings) -> str:
             "views": plan.model_dump(mode="json", exclude_defaults=True),
         }
     )
-            min_consistency=route.synthesize.min_consistency,
 
 
 def _bundled_weights() -> Path | None:

@@ -271,6 +271,9 @@ class SynthesizeSettings(Section):
     """Independent samples drawn per view, of which one is kept."""
     steps: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     """Network evaluations a view; null is the model's default."""
+    min_consistency: Annotated[float, Field(strict=True, ge=-1, le=1)] | None = None
+    """Least epipolar consistency (at most 1) of every view with its source. A job with a view below
+    it is quarantined and nothing of it is sent; null sends whatever is made."""
 
 
 class RouteSettings(Section):
@@ -295,9 +298,6 @@ def _device(text: str) -> str:
         raise ValueError(f"give auto, cpu, cuda, cuda:N or mps, not {text!r}")
     return text
 
-    min_consistency: Annotated[float, Field(strict=True, ge=-1, le=1)] | None = None
-    """Least epipolar consistency (at most 1) of every view with its source. A job with a view below
-    it is quarantined and nothing of it is sent; null sends whatever is made."""
 
 Device = Annotated[
     str, AfterValidator(_device), Field(json_schema_extra={"pattern": f"^({_DEVICE})$"})
