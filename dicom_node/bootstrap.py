@@ -5,20 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import socket
 import threading
 import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from dicom_node.audit.life import NodeLife
+from dicom_node.audit.messages import AuditMessage, Source
+from dicom_node.audit.trail import AuditTrail
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.engine.client import ChildEngine
 from dicom_node.network.associations import Timeouts
+from dicom_node.network.auditing import AuditedStoreClient, ReceptionAudit
 from dicom_node.network.commitment import PynetCommitment
 from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
+from dicom_node.network.syslog import SyslogShipper, SyslogTarget
 from dicom_node.network.tls import CertificateWatch, Credentials, check_files, own_credentials
 from dicom_node.services.committing import Committing, Hearing
 from dicom_node.services.delivering import Delivering
@@ -84,6 +90,8 @@ class Node:
         reporting: Service.
         recovering: Service.
         retaining: Service.
+        life: Audits start and stop; None without an audit trail.
+        shipper: Brings the audit trail to a syslog receiver; None without one.
         certificates: Tells when one of ours ends.
     """
 
@@ -103,6 +111,8 @@ class Node:
     reporting: Reporting
     recovering: Recovering
     retaining: Retaining
+    life: NodeLife | None
+    shipper: SyslogShipper | None
     certificates: CertificateWatch
 
 
@@ -132,7 +142,7 @@ def build(
     """
     models = settings.model_paths()
     destinations = settings.to_destinations()
-    check_files(settings.to_tls(), destinations)
+    check_files(settings.to_tls(), destinations, settings.syslog_tls())
     weights = {name: _digest(path, f"models.{name}.path") for name, path in models.items()}
     with contextlib.ExitStack() as undo:
         if ledger is None:
@@ -146,6 +156,9 @@ def build(
         if client is None:
             client = caller
         bell, stopping = Bell(), threading.Event()
+        trail = _trail(settings, clock, bell.ring)
+        record = _nobody if trail is None else trail.record
+        us, ids = settings.node.ae_title, settings.audit.patient_ids
         files = settings.to_tls()
         tls = None if files is None else Credentials(files, server_side=True)
         hearing = Hearing(
@@ -182,6 +195,7 @@ def build(
                 tls_port=settings.tls_port(),
                 commitment=commitment,
                 max_image_bytes=settings.node.max_image_bytes,
+                audit=ReceptionAudit(record, ae_title=us, patient_ids=ids),
                 timeouts=Timeouts(
                     acse_s=settings.node.request_timeout_s,
                     network_s=settings.node.idle_timeout_s,
@@ -211,7 +225,7 @@ def build(
                 Delivering(
                     ledger=ledger,
                     spool=spool,
-                    client=client,
+                    client=AuditedStoreClient(client, record, ae_title=us, patient_ids=ids),
                     destination=destination,
                     clock=clock,
                     jitter=jitter,
@@ -240,6 +254,10 @@ def build(
                 destinations=frozenset(destination.name for destination in destinations),
             ),
             retaining=Retaining(ledger=ledger, spool=spool, keep_s=settings.retention.keep_s),
+            life=None
+            if trail is None
+            else NodeLife(trail, ae_title=us, configuration=settings.digest()),
+            shipper=None if trail is None else _shipper(settings, trail.path),
             certificates=CertificateWatch(
                 [*([tls] if tls is not None else []), *own_credentials(destinations)]
             ),
@@ -272,3 +290,23 @@ def _engines(settings: Settings, models: Mapping[str, Path]) -> Sequence[Engine]
     threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
     paths = {name: str(path) for name, path in models.items()}
     return [ChildEngine(paths, settings.engine.device, threads=threads) for _ in range(workers)]
+
+
+def _nobody(message: AuditMessage) -> None:
+    """Takes audit messages where no trail is kept."""
+
+
+def _trail(settings: Settings, clock: Clock, wake: Callable[[], None]) -> AuditTrail | None:
+    path = settings.audit_file()
+    if path is None:
+        return None
+    source = Source(ae_title=settings.node.ae_title, machine=socket.gethostname())
+    return AuditTrail(path, source=source, clock=clock, wake=wake)
+
+
+def _shipper(settings: Settings, trail: Path) -> SyslogShipper | None:
+    syslog, tls = settings.audit.syslog, settings.syslog_tls()
+    if syslog is None or tls is None:
+        return None
+    target = SyslogTarget(host=syslog.host, port=syslog.port, tls=tls)
+    return SyslogShipper(trail, target, machine=socket.gethostname())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from dicom_node import __version__
+from dicom_node import __version__, auditing
 from dicom_node.domain.errors import ConfigurationError, NodeError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ jobs_app = typer.Typer(help="Look at the jobs, beside the running node.", no_arg
 deliveries_app = typer.Typer(help="Look at what goes to destinations.", no_args_is_help=True)
 images_app = typer.Typer(help="Look at the received images.", no_args_is_help=True)
 app.add_typer(routes_app, name="routes")
+app.add_typer(auditing.app, name="audit")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(images_app, name="images")
 app.add_typer(deliveries_app, name="deliveries")
@@ -146,7 +147,7 @@ def check_config(
 
     settings = _load(file)
     settings.model_paths()
-    check_files(settings.to_tls(), settings.to_destinations())
+    check_files(settings.to_tls(), settings.to_destinations(), settings.syslog_tls())
     output = _console()
     output.print(f"{file}: no problem found", style="green", highlight=False)
     output.print(summary(settings))
@@ -440,6 +441,7 @@ def _settle(
         raise typer.BadParameter("--reason and --destination choose among --all")
     chosen = Chosen(name=name, reason=reason, destination=destination)
     done = settle(settings.database_url(), Kind(kind), Deed(deed), chosen, time.time())
+    auditing.settled(settings, f"{kind}: {name or reason or destination or 'all'}", done)
     _console().print(done, highlight=False, soft_wrap=True)
 
 

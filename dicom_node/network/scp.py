@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
 
     from dicom_node.domain.routes import Peer
+    from dicom_node.network.auditing import ReceptionAudit
     from dicom_node.network.commitment import PynetCommitment
     from dicom_node.ports import Receiver
 
@@ -86,6 +87,7 @@ class StorageScp:
         tls: Credentials | None = None,
         tls_port: int | None = None,
         max_image_bytes: int = 1 << 28,
+        audit: ReceptionAudit | None = None,
         commitment: PynetCommitment | None = None,
     ) -> None:
         """Take the parts; nothing listens before `start`.
@@ -101,6 +103,7 @@ class StorageScp:
             tls: What TLS connections are secured with.
             tls_port: For TLS connections; None for no such connections.
             max_image_bytes: Longest message; its sender is dropped before it takes more memory.
+            audit: Told of who is refused and what came; None tells nobody.
             commitment: Storage commitment, in both roles; None for none.
         """
         self._host = host
@@ -111,6 +114,7 @@ class StorageScp:
         self._receiver = receiver
         self._commitment = commitment
         self._max_image_bytes = max_image_bytes
+        self._audit = audit
         self._timeouts = timeouts or Timeouts()
         self._ae = application_entity(ae_title, self._timeouts)
         self._ae.require_called_aet = True
@@ -152,6 +156,9 @@ class StorageScp:
                         (evt.EVT_REJECTED, self._on_rejected),
                         (evt.EVT_C_ECHO, self._on_echo),
                         (evt.EVT_C_STORE, self._on_store),
+                        (evt.EVT_RELEASED, self._on_end),
+                        (evt.EVT_ABORTED, self._on_end),
+                        (evt.EVT_CONN_CLOSE, self._on_end),
                         *socket_guards(self._timeouts),
                     ],
                     server_class=NodeServer,
@@ -218,9 +225,19 @@ class StorageScp:
 
     def _on_handshake_failure(self, address: str, reason: str) -> None:
         _log.warning("a TLS handshake failed", address=address, reason=reason)
+        self._tell_refused("", address, f"TLS handshake: {reason}")
 
     def _on_drop(self, address: str, reason: str) -> None:
         _log.warning("a caller is dropped", address=address, reason=reason)
+        self._tell_refused("", address, reason)
+
+    def _tell_refused(self, ae_title: str, address: str, reason: str) -> None:
+        if self._audit is not None:
+            self._audit.refused(ae_title, address, reason)
+
+    def _on_end(self, event: Event) -> None:
+        if self._audit is not None:
+            self._audit.ended(event.assoc)
 
     def _contexts(self) -> list[PresentationContext]:
         commitment = [accepted_commitment_context()] if self._commitment is not None else []
@@ -249,6 +266,7 @@ class StorageScp:
                 reason=peer.reason,
                 exc_info=failure,
             )
+            self._tell_refused(request.calling_ae_title, requestor.address, peer.reason)
             return
         self._callers[event.assoc] = peer
         us = event.assoc.acceptor
@@ -266,6 +284,7 @@ class StorageScp:
             address=requestor.address,
             reason=answer.reason_str,
         )
+        self._tell_refused(request.calling_ae_title, requestor.address, answer.reason_str)
 
     def _on_echo(self, event: Event) -> int:
         _log.debug("C-ECHO answered", calling_ae_title=event.assoc.requestor.ae_title)
@@ -278,7 +297,8 @@ class StorageScp:
                 raise UnsupportedError("this peer may not store here")
             if not self._admission.may_store(peer):
                 raise CapacityError(f"{peer.name} sends more images a minute than it may")
-            self._receiver.receive(_received(event, calling))
+            received = _received(event, calling)
+            self._receiver.receive(received)
         except NodeError as error:
             _log.warning(
                 "a received object is refused",
@@ -292,6 +312,8 @@ class StorageScp:
                 "a received object was not stored", calling_ae_title=calling, reason=describe(error)
             )
             return PROCESSING_FAILURE
+        if self._audit is not None:
+            self._audit.stored(event.assoc, received)
         return SUCCESS
 
 

@@ -161,16 +161,24 @@ class OutgoingTls:
         return Attempt(credentials.context())
 
 
-def own_credentials(destinations: Iterable[Destination]) -> list[Credentials]:
-    """One for each set of files that destinations are called with."""
+def own_credentials(
+    destinations: Iterable[Destination], syslog: DestinationTls | None = None
+) -> list[Credentials]:
+    """One for each set of files that destinations and the syslog receiver are called with."""
     found = {each.tls for each in destinations if each.tls is not None}
+    if syslog is not None:
+        found.add(syslog)
     return [
         Credentials(tls.files, server_side=False, check_host=tls.check_host)
         for tls in sorted(found, key=lambda tls: tls.files.where)
     ]
 
 
-def check_files(node: TlsFiles | None, destinations: Iterable[Destination]) -> None:
+def check_files(
+    node: TlsFiles | None,
+    destinations: Iterable[Destination],
+    syslog: DestinationTls | None = None,
+) -> None:
     """Try all files once.
 
     Raises:
@@ -178,7 +186,7 @@ def check_files(node: TlsFiles | None, destinations: Iterable[Destination]) -> N
     """
     problems: dict[str, None] = {}
     of_node = [] if node is None else [Credentials(node, server_side=True)]
-    for each in (*of_node, *own_credentials(destinations)):
+    for each in (*of_node, *own_credentials(destinations, syslog)):
         try:
             each.context()
         except ConfigurationError as error:

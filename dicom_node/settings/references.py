@@ -137,6 +137,14 @@ def _tls(data: Mapping[str, Any]) -> Iterator[Problem]:
                     location=("peers", position, key),
                     message="the node has no tls section, so this peer could never call",
                 )
+    syslog = _mapping(data.get("audit")).get("syslog")
+    if isinstance(syslog, Mapping):
+        files = _mapping(syslog.get("tls"))
+        if not (files.get("certificate") and files.get("trusted")):
+            yield Problem(
+                location=("audit", "syslog", "tls"),
+                message="the node has no tls section, so certificate, key and trusted are needed",
+            )
     for position, destination in _items(data, "destinations"):
         own = destination.get("tls")
         if isinstance(own, Mapping) and not (own.get("certificate") and own.get("trusted")):

@@ -12,7 +12,7 @@ import synthesis
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.domain.identifiers import digest_of
 from dicom_node.domain.routes import Destination, Peer, Route
-from dicom_node.domain.security import TlsFiles
+from dicom_node.domain.security import DestinationTls, TlsFiles
 from dicom_node.settings import references
 from dicom_node.settings.fields import Name, Section
 from dicom_node.settings.peers import PeerSettings
@@ -29,7 +29,7 @@ from dicom_node.settings.sections import (
     RouteSettings,
     ViewSetSettings,
 )
-from dicom_node.settings.security import TlsSettings
+from dicom_node.settings.security import AuditSettings, TlsSettings
 
 __all__ = ["LEDGER_FILE", "Settings"]
 
@@ -60,6 +60,8 @@ class Settings(Section):
     """The process that synthesizes."""
     console: ConsoleSettings = ConsoleSettings()
     """The web console."""
+    audit: AuditSettings = AuditSettings()
+    """The audit trail."""
     retention: RetentionSettings = RetentionSettings()
     """How long files are kept."""
 
@@ -104,6 +106,21 @@ class Settings(Section):
     def to_tls(self) -> TlsFiles | None:
         """TLS of the node; None when it has none."""
         return self.tls.to_domain() if self.tls is not None else None
+
+    def audit_file(self) -> Path | None:
+        """File of the audit trail; None when there is to be none."""
+        if not self.audit.enabled:
+            return None
+        return self.audit.file or self.node.data_dir.absolute() / "audit" / "trail.log"
+
+    def syslog_tls(self) -> DestinationTls | None:
+        """TLS towards the receiver of audit messages; None when there is none."""
+        syslog = self.audit.syslog
+        return None if syslog is None else syslog.tls.to_domain("audit.syslog.tls", self.tls)
+
+    def digest(self) -> str:
+        """SHA-256 of the whole configuration, as it was understood."""
+        return digest_of(self.model_dump(mode="json"))
 
     def plain_port(self) -> int | None:
         """Port for plain connections; None when there are none."""

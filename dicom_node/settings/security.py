@@ -1,4 +1,4 @@
-"""The sections about TLS."""
+"""The sections about TLS and the audit trail."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from dicom_node.domain.security import DestinationTls, TlsFiles, TlsProfile
-from dicom_node.settings.fields import FilePath, Flag, Port, Section
+from dicom_node.settings.fields import FilePath, Flag, Host, Port, Section
 
-__all__ = ["DestinationTlsSettings", "TlsSettings"]
+__all__ = ["AuditSettings", "DestinationTlsSettings", "SyslogSettings", "TlsSettings"]
 
 WarnDays = Annotated[float, Field(strict=True, ge=0, le=3650)]
 
@@ -93,3 +93,27 @@ class DestinationTlsSettings(Section):
             ),
             check_host=self.check_host,
         )
+
+
+class SyslogSettings(Section):
+    """A receiver of audit messages: syslog over TLS (RFC 5425)."""
+
+    host: Host
+    """Its address."""
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 6514
+    """Its port."""
+    tls: DestinationTlsSettings = DestinationTlsSettings()
+    """TLS towards it; what is left out is the node's own."""
+
+
+class AuditSettings(Section):
+    """The audit trail: DICOM audit messages (PS3.15 A.5) of what happens in the node."""
+
+    enabled: Flag = True
+    """false keeps no trail."""
+    file: FilePath | None = None
+    """File of the trail; null: audit/trail.log in data_dir."""
+    patient_ids: Flag = False
+    """Write Patient IDs into it; false writes a pseudonym made of the study's UID. Names never."""
+    syslog: SyslogSettings | None = None
+    """A receiver the messages are sent to as well; null: none. While it is away, they wait."""

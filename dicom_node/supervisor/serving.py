@@ -82,6 +82,8 @@ def _run(node: Node, stop: threading.Event) -> None:
     node.certificates.run_once(node.clock())
     try:
         node.scp.start()
+        if node.life is not None:
+            node.life.starts()
         for loop in loops:
             loop.start()
         scheduler.start()
@@ -119,6 +121,8 @@ def _loops(node: Node) -> list[ServiceLoop]:
         (f"committing-{service.destination.name}", service.run_once) for service in node.committing
     ]
     services.append(("reporting", node.reporting.run_once))
+    if node.shipper is not None:
+        services.append(("auditing", node.shipper.run_once))
     return [
         ServiceLoop(
             name, run_once, clock=node.clock, wake=node.bell.listen(), stopping=node.stopping
@@ -137,6 +141,8 @@ def _drain(node: Node, loops: list[ServiceLoop]) -> None:
     for part in (*node.engines, node.client):
         if isinstance(part, _Closes):
             part.close()
+    if node.life is not None:
+        node.life.stops()
     left = _join(loops, _CUT_WORK_ENDS_WITHIN_S)
     if left:
         _log.warning("some work was cut; its lease is given back at the next start", services=left)
