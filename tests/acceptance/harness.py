@@ -181,6 +181,10 @@ class Node:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def ended(self) -> bool:
+        assert self._process is not None
+        return self._process.poll() is not None
+
     def wait(self, within_s: float) -> int:
         assert self._process is not None
         return self._process.wait(within_s)

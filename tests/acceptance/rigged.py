@@ -1,0 +1,121 @@
+"""``dicom-node serve`` with parts that end the process where a file says: ``rigged.py --config``.
+
+The parts are handed to the composition root; the product knows nothing of them. The file ``fuse``
+in the current folder holds the point at which the process kills itself, once. ``--echo`` takes the
+engine's place by one that answers at once, ``--worker MODULE`` that of the engine's process by
+another, with short waits between the attempts of a job.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dicom_node.bootstrap import SPOOL_FOLDER, Node, build
+from dicom_node.domain.retry import RetryPolicy
+from dicom_node.engine.client import ChildEngine
+from dicom_node.settings import load
+from dicom_node.store.ledger import open_ledger
+from dicom_node.store.spool import FileSpool
+from dicom_node.supervisor import serve
+from synthesis.digest import weights_digest
+from tests.fakes.engine import FakeEngine
+
+if TYPE_CHECKING:
+    from dicom_node.settings import Settings
+
+FUSE = Path("fuse")
+_NONE_IS_NOTHING = ("lease_job", "lease_delivery", "ask_commitment")
+"""Methods that often find nothing to do; then they did not pass the point."""
+
+
+def doomed(point: str) -> bool:
+    """Whether this is the point, and its turn; the file goes, so that it happens once."""
+    try:
+        wanted, _, left = FUSE.read_text().strip().partition(" x")
+    except FileNotFoundError:
+        return False
+    if wanted != point:
+        return False
+    if left and int(left) > 1:
+        FUSE.write_text(f"{wanted} x{int(left) - 1}")
+        return False
+    FUSE.unlink()
+    return True
+
+
+def die_at(point: str) -> None:
+    """``kill -9`` of this process if the file says so."""
+    if doomed(point):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Fused:
+    """A part that may die before and after each of its methods."""
+
+    def __init__(self, target: Any, name: str) -> None:
+        self._target, self._name = target, name
+
+    def __getattr__(self, method: str) -> Any:
+        real = getattr(self._target, method)
+        if not callable(real):
+            return real
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            die_at(f"before {self._name}.{method}")
+            result = real(*args, **kwargs)
+            if result is not None or method not in _NONE_IS_NOTHING:
+                die_at(f"after {self._name}.{method}")
+            return result
+
+        return call
+
+
+class FusedSpool(FileSpool):
+    """Dies between the steps of one write too."""
+
+    def _write(self, path: Path, data: bytes) -> None:
+        if doomed("half of a temporary file"):
+            path.write_bytes(data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        super()._write(path, data)
+        die_at("a temporary file")
+
+
+def rigged(settings: Settings, *, echo: bool, worker: str = "") -> Node:
+    """The node with fuses in spool, ledger and engine."""
+    spool = FusedSpool(settings.node.data_dir / SPOOL_FOLDER)
+    parts: dict[str, Any] = {
+        "spool": Fused(spool, "spool"),
+        "ledger": Fused(open_ledger(settings.database_url()), "ledger"),
+    }
+    if echo:
+        (path,) = settings.model_paths().values()
+        parts["engines"] = [Fused(FakeEngine(weights=weights_digest(path)), "engine")]
+    if worker:
+        paths = {name: str(path) for name, path in settings.model_paths().items()}
+        parts["engines"] = [ChildEngine(paths, "cpu", module=worker)]
+    node = build(settings, **parts)
+    if worker:
+        soon = RetryPolicy(first_s=0.3, factor=1.0, max_s=0.3, attempts=3)
+        services = tuple(dataclasses.replace(each, retry=soon) for each in node.synthesizing)
+        node = dataclasses.replace(node, synthesizing=services)
+    return node
+
+
+def main(arguments: list[str]) -> int:
+    settings = load(Path(option(arguments, "--config")))
+    echo, worker = "--echo" in arguments, option(arguments, "--worker")
+    return serve(settings, build=lambda given: rigged(given, echo=echo, worker=worker))
+
+
+def option(arguments: list[str], name: str) -> str:
+    return arguments[arguments.index(name) + 1] if name in arguments else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
