@@ -85,6 +85,15 @@ class ModelConfig:
         return self.cell / 8.0
 
     @property
+    def expected_sigma(self) -> float:
+        """Standard deviation in pixels of the blur of what the trunk adds to the guess.
+
+        What nobody can expect is not worth an edge between cells: without the blur steps across
+        their borders were 1.24 times those inside, with it 0.93, for 0.03 dB more and not less.
+        """
+        return 0.2 * self.cell
+
+    @property
     def detail_sigma(self) -> float:
         """Standard deviation in pixels of the blur that parts the expected image from detail."""
         return 0.375 * self.cell

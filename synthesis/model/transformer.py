@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from synthesis.geometry.bands import blurred
 from synthesis.model.blocks import ConvBlock, CrossBlock, EncoderBlock, Rotary
 from synthesis.model.detail import DetailNetwork
 
@@ -160,8 +161,9 @@ class ViewTransformer(nn.Module):
         x = self.spread(self.out_norm(x)).transpose(1, 2)  # (b, c s s, n)
         x = F.pixel_shuffle(x.unflatten(2, (c.token_grid, c.token_grid)), c.stride)  # (b, c, g, g)
         x = self.head(self.merge(torch.cat([x, features], dim=1)))  # (b, c, g, g)
-        image = guess + F.pixel_shuffle(self.pixels(x), c.cell)  # (b, 1, h, w)
-        return Expectation(image=image.float(), guess=guess, features=x, condition=e)
+        correction = F.pixel_shuffle(self.pixels(x), c.cell).float()  # (b, 1, h, w)
+        image = guess + blurred(correction, c.expected_sigma)
+        return Expectation(image=image, guess=guess, features=x, condition=e)
 
     def draw(
         self,
