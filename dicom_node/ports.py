@@ -567,6 +567,7 @@ class Engine(Protocol):
         """Run one request on a configured model.
 
         Raises:
+            EngineDownError: It did so before it came to this request.
             EngineError: It crashed, ran out of memory or missed the deadline.
             EngineInputError: It answered that this request cannot be done.
         """

@@ -14,6 +14,7 @@
     │   └── BusyError        RETRY       it has no room now
     ├── RefusedError         QUARANTINE  a destination refused an object for good
     ├── EngineError          RETRY       the engine crashed, timed out or ran out of memory
+    │   └── EngineDownError  RETRY       it did so before it came to the job, which is not to blame
     ├── EngineInputError     QUARANTINE  the engine answered that it cannot do this request
     └── ConfigurationError   FATAL       the node cannot start as configured
 
@@ -34,6 +35,7 @@ __all__ = [
     "ConfigurationError",
     "ConsistencyError",
     "Disposition",
+    "EngineDownError",
     "EngineError",
     "EngineInputError",
     "ImageError",
@@ -150,6 +152,10 @@ class EngineError(NodeError):
     """The engine crashed, timed out or ran out of memory; the same job may succeed later."""
 
     disposition = Disposition.RETRY
+
+
+class EngineDownError(EngineError):
+    """The engine cannot be started, or not have the model ready: no job can be done now."""
 
 
 class EngineInputError(NodeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -11,14 +12,19 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from dicom_node.domain.errors import EngineError, EngineInputError, NodeError
+from dicom_node.domain.errors import (
+    EngineDownError,
+    EngineError,
+    EngineInputError,
+    NodeError,
+)
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.engine import messages
 from dicom_node.engine.child import Child, ChildLostError
 from synthesis.errors import SynthesisError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from synthesis.types import ModelIdentity, SynthesisRequest, SynthesisResult
 
@@ -100,10 +106,12 @@ class ChildEngine:
         """Have a model ready.
 
         Raises:
-            EngineError: It crashed, ran out of memory or missed the deadline.
+            EngineDownError: It crashed, ran out of memory or missed the deadline.
             EngineInputError: The model cannot be loaded.
         """
-        return self._ask(messages.Load(model=model), messages.Loaded, deadline_s).identity
+        with self._my_turn(deadline_s) as until:
+            message = messages.Load(model=model)
+            return self._ask(message, messages.Loaded, until, blame=EngineDownError).identity
 
     def synthesize(
         self, model: str, request: SynthesisRequest, *, deadline_s: float
@@ -111,11 +119,19 @@ class ChildEngine:
         """Run one request on a configured model; the deadline includes starting and loading.
 
         Raises:
+            EngineDownError: It did so before it had the request.
             EngineError: It crashed, ran out of memory or missed the deadline.
             EngineInputError: It answered that this request cannot be done.
         """
         message = messages.Synthesize(model=model, request=request)
-        return self._ask(message, messages.Done, deadline_s).result
+        with self._my_turn(deadline_s) as until:
+            # What breaks it before it has the request is not the request's fault. A model that is
+            # ready answers at once.
+            ready = messages.Load(model=model)
+            self._ask(ready, messages.Loaded, until, blame=EngineDownError)
+            result = self._ask(message, messages.Done, until, blame=EngineError).result
+            self._breakdowns = 0
+            return result
 
     def close(self) -> None:
         """Stop the process, also in the middle of a request, which then fails. Idempotent."""
@@ -136,30 +152,42 @@ class ChildEngine:
                     "a model is loaded", model=model, name=identity.name, version=identity.version
                 )
 
-    def _ask(self, message: messages.Message, wanted: type[Reply], deadline_s: float) -> Reply:
+    @contextlib.contextmanager
+    def _my_turn(self, deadline_s: float) -> Iterator[float]:
+        """Have the process to oneself; until when."""
         until = self._clock() + deadline_s
         if not self._turn.acquire(timeout=deadline_s):
-            raise EngineError(f"the engine was busy with another request for {deadline_s:g} s")
+            raise EngineDownError(f"the engine was busy with another request for {deadline_s:g} s")
         try:
-            child = self._running(until)
-            try:
-                reply = child.exchange(message, deadline_s=max(0.0, until - self._clock()))
-            except ChildLostError as error:
-                if self._closing.is_set():
-                    raise EngineError(_STOPPED) from None
-                raise self._broken(str(error), counts=not error.overdue) from None
-            except SynthesisError as error:
-                raise EngineInputError(f"the engine answered with no image: {error}") from error
-            if isinstance(reply, messages.Failed) and not reply.for_good:
-                raise self._broken(reply.reason)
-            self._breakdowns = 0
-            if isinstance(reply, messages.Failed):
-                raise EngineInputError(reply.reason)
-            if not isinstance(reply, wanted):
-                raise self._broken("it answered another question")
-            return reply
+            yield until
         finally:
             self._turn.release()
+
+    def _ask(
+        self,
+        message: messages.Message,
+        wanted: type[Reply],
+        until: float,
+        *,
+        blame: type[EngineError],
+    ) -> Reply:
+        child = self._running(until)
+        try:
+            reply = child.exchange(message, deadline_s=max(0.0, until - self._clock()))
+        except ChildLostError as error:
+            if self._closing.is_set():
+                raise EngineError(_STOPPED) from None
+            raise self._broken(str(error), blame, counts=not error.overdue) from None
+        except SynthesisError as error:
+            raise EngineInputError(f"the engine answered with no image: {error}") from error
+        if isinstance(reply, messages.Failed):
+            if reply.for_good:
+                self._breakdowns = 0
+                raise EngineInputError(reply.reason)
+            raise self._broken(reply.reason, blame)
+        if not isinstance(reply, wanted):
+            raise self._broken("it answered another question", blame)
+        return reply
 
     def _running(self, until: float) -> Child:
         """The process, started if need be, after the wait that its last breakdowns call for."""
@@ -168,7 +196,7 @@ class ChildEngine:
         wait_s = self._start_at - self._clock()
         if wait_s > 0:
             if wait_s > until - self._clock():
-                raise EngineError(
+                raise EngineDownError(
                     f"the engine broke down {self._breakdowns} times in a row and rests"
                 )
             self._closing.wait(wait_s)
@@ -176,7 +204,8 @@ class ChildEngine:
             try:
                 self._child = Child(self._command, self._environment)
             except OSError as error:
-                raise self._broken(f"it cannot be started: {error.strerror}") from error
+                reason = f"it cannot be started: {error.strerror}"
+                raise self._broken(reason, EngineDownError) from error
             _log.info("the engine process has started", pid=self._child.pid)
         if self._closing.is_set():  # also when `close` came while it was being started
             self.close()
@@ -184,7 +213,9 @@ class ChildEngine:
         assert self._child is not None
         return self._child
 
-    def _broken(self, reason: str, *, counts: bool = True) -> EngineError:
+    def _broken(
+        self, reason: str, blame: type[EngineError], *, counts: bool = True
+    ) -> EngineError:
         """Take leave of the process; when it is to blame, its next start waits."""
         if self._child is not None:
             self._child.kill()
@@ -193,4 +224,4 @@ class ChildEngine:
             wait_s = self._respawn.delay_s(self._breakdowns) or 0.0
             self._start_at = self._clock() + wait_s
         _log.warning("the engine process is gone", reason=reason, in_a_row=self._breakdowns)
-        return EngineError(f"the engine broke down: {reason}")
+        return blame(f"the engine broke down: {reason}")

@@ -11,6 +11,7 @@ import structlog
 from dicom_node.domain.errors import (
     CapacityError,
     Disposition,
+    EngineDownError,
     LeaseLostError,
     NodeError,
     describe,
@@ -47,7 +48,8 @@ class Synthesizing:
         retry: After how long, and how often, a failed job runs again.
         max_lost_leases: How often the node may stop or hang during one job before the job is
             taken for the cause.
-        no_room_s: Wait when the disk is full; such waits are not counted as failures.
+        no_room_s: Wait when the disk is full or the engine cannot be had; such waits are not
+            counted as failures.
         stopping: True once the node shuts down: then a failure is the node's, not the job's.
     """
 
@@ -116,7 +118,7 @@ class Synthesizing:
 
     def _fail(self, job: Job, error: Exception, log: structlog.typing.FilteringBoundLogger) -> None:
         now, text = self.clock(), describe(error)
-        if isinstance(error, CapacityError) or self.stopping():
+        if isinstance(error, (CapacityError, EngineDownError)) or self.stopping():
             wait_s = 0.0 if self.stopping() else self.no_room_s
             self.ledger.fail_job(job, text, retry_at=now + wait_s, now=now, counts=False)
             log.warning("a job waits for the node", error=text, wait_s=wait_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,8 +18,15 @@ from synthesis.types import ModelIdentity, Radiograph, SynthesisRequest, Synthes
 
 class Faulty:
     def load(self, model: str) -> ModelIdentity:
-        if model == "broken-file":
-            raise ViewError("this file is no checkpoint")
+        match model:
+            case "broken-file":
+                raise ViewError("this file is no checkpoint")
+            case "crash-at-load":
+                os._exit(9)
+            case "memory-at-load":
+                raise MemoryError
+            case "hang-at-load":
+                time.sleep(3600)
         return ModelIdentity(
             name=model,
             version=str(os.getpid()),
@@ -40,7 +48,9 @@ class Faulty:
                 # The interpreter stays locked, as in a computation that never lets go of it.
                 ctypes.PyDLL(None).sleep(3600)
             case "memory":
-                raise MemoryError
+                np.ones(1 << 60, np.uint8)
+            case "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
             case "torch-memory":
                 raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")
             case "bug":

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from dicom_node.domain.errors import EngineError, EngineInputError
+from dicom_node.domain.errors import EngineDownError, EngineError, EngineInputError
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.engine.client import ChildEngine
 from tests.engine.requests import request
@@ -87,6 +87,7 @@ def test_a_large_image_goes_through(engine: ChildEngine) -> None:
         ("crash", "exit code 7"),
         ("segfault", "SIGSEGV"),
         ("memory", "out of memory"),
+        ("killed", "SIGKILL"),
         ("torch-memory", "out of memory"),
         ("bug", "unexpected KeyError"),
     ],
@@ -98,6 +99,7 @@ def test_a_breakdown_costs_one_request_and_the_next_is_answered(
     with pytest.raises(EngineError, match=reason) as raised:
         run(engine, model)
     assert "Secret" not in str(raised.value)
+    assert not isinstance(raised.value, EngineDownError)
     assert run(engine, "echo").model.version != first
 
 
@@ -183,10 +185,43 @@ def test_after_breakdowns_in_a_row_the_process_rests_before_it_starts_again() ->
         with pytest.raises(EngineError, match="exit code 7"):
             run(engine, "crash")
         started = time.monotonic()
-        with pytest.raises(EngineError, match="1 times in a row"):
+        with pytest.raises(EngineDownError, match="1 times in a row"):
             run(engine, "echo", deadline_s=1)
         assert time.monotonic() - started < 1
         assert not engine.alive
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("crash-at-load", "exit code 9"),
+        ("memory-at-load", "out of memory"),
+        ("hang-at-load", "deadline"),
+    ],
+)
+def test_a_breakdown_before_the_request_is_not_the_requests_fault(
+    engine: ChildEngine, model: str, reason: str
+) -> None:
+    with pytest.raises(EngineDownError, match=reason):
+        run(engine, model, deadline_s=3.0 if model == "hang-at-load" else 20.0)
+    run(engine, "echo")
+
+
+def test_a_model_that_loads_does_not_end_the_backoff_of_requests_that_kill() -> None:
+    engine = faulty(RetryPolicy(first_s=0.2, factor=4, max_s=0.8, attempts=10**9))
+    try:
+        for _ in range(2):
+            with pytest.raises(EngineError, match="exit code 7"):
+                run(engine, "crash")
+        started = time.monotonic()
+        run(engine, "echo")
+        assert time.monotonic() - started >= 0.7
+        with pytest.raises(EngineError, match="exit code 7"):
+            run(engine, "crash")
+        with pytest.raises(EngineDownError, match="1 times in a row"):
+            run(engine, "echo", deadline_s=0.1)
     finally:
         engine.close()
 
@@ -205,7 +240,7 @@ def test_the_rest_is_waited_out_within_the_deadline() -> None:
 
 def test_a_program_that_cannot_start_is_an_engine_error() -> None:
     engine = ChildEngine({}, "cpu", module="no.such.module", respawn=AT_ONCE)
-    with pytest.raises(EngineError, match="exit code 1"):
+    with pytest.raises(EngineDownError, match="exit code 1"):
         run(engine, "echo")
     engine.close()
 

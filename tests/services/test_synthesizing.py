@@ -14,6 +14,7 @@ from pydicom import dcmread
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.errors import (
     CapacityError,
+    EngineDownError,
     EngineError,
     EngineInputError,
     IntegrityError,
@@ -153,6 +154,18 @@ def test_an_engine_that_fails_is_asked_again_later_and_then_no_more(queued: Node
     assert (job.state, job.last_error) == (JobState.QUARANTINED, "out of memory")
     queued.clock.advance(1e6)
     assert queued.synthesize() is False
+
+
+def test_an_engine_that_cannot_be_had_costs_a_job_no_attempt_however_long(queued: Node) -> None:
+    queued.engine.failures = [EngineDownError("no GPU is there")] * 10
+    for _ in range(10):
+        assert queued.synthesize() is True
+        job = queued.only_job().job
+        assert (job.state, job.failures, job.last_error) == (JobState.QUEUED, 0, "no GPU is there")
+        assert job.not_before > queued.clock()
+        queued.clock.advance(60.0)
+    queued.synthesize()
+    assert queued.only_job().job.state is JobState.DONE
 
 
 def test_an_engine_that_failed_once_does_the_job_the_second_time(queued: Node) -> None:
