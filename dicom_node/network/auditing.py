@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from pydicom import dcmread
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditedStoreClient", "ReceptionAudit"]
 
-_TAGS = ("StudyInstanceUID", "PatientID")
+_UID: Final = re.compile(r"[0-9.]{1,64}")
+_TAGS: Final = ("StudyInstanceUID", "PatientID")
 
 
 class ReceptionAudit:
@@ -60,7 +62,7 @@ class ReceptionAudit:
     def stored(self, association: Association, received: ReceivedObject) -> None:
         """An object is safe."""
         study_uid, patient_id = _identity(io.BytesIO(received.data))
-        instance = (received.sop_class_uid, received.sop_instance_uid)
+        instance = (_uid(received.sop_class_uid), _uid(received.sop_instance_uid))
         with self._lock:
             studies = self._coming.setdefault(association, {})
             begins = study_uid not in studies
@@ -194,6 +196,11 @@ def _identity(file: Path | io.BytesIO) -> tuple[str, str]:
     """Study Instance UID and Patient ID of a file; empty where it cannot be read."""
     try:
         dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
-        return str(dataset.get("StudyInstanceUID", "")), str(dataset.get("PatientID", ""))
+        return _uid(str(dataset.get("StudyInstanceUID", ""))), str(dataset.get("PatientID", ""))
     except Exception:  # noqa: BLE001  DIMSE boundary: an audit never fails the work
         return "", ""
+
+
+def _uid(text: str) -> str:
+    """A UID; empty when it is none, as whoever writes names into it would have them audited."""
+    return text if _UID.fullmatch(text) else ""

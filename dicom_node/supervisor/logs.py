@@ -16,6 +16,7 @@ from dicom_node.domain.errors import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
+    from types import TracebackType
     from typing import Any, TextIO
 
     from structlog.typing import WrappedLogger
@@ -78,6 +79,7 @@ def configure(stream: TextIO | None = None, *, level: str | None = None) -> None
     # Warnings of pydicom quote the value they are about, and they go to standard error.
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\.|$)")
     threading.excepthook = _log_dead_thread
+    sys.excepthook = _log_crash
 
 
 def _errors_without_text(
@@ -117,3 +119,12 @@ def _log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
         thread=arguments.thread.name if arguments.thread is not None else "",
         exc_info=arguments.exc_value,
     )
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    structlog.get_logger(__name__).error("the process crashed", exc_info=error)

@@ -32,6 +32,10 @@ EXIT_WITHIN_S: Final = 13.0
 """From the first signal to the end of the process, at the latest. Orchestrators kill after 15 s or
 more; all work is safe to cut, so nothing is worth waiting longer for."""
 
+_OWNER_ALONE: Final = 0o077
+"""Whatever is written by this process or its children, nobody else reads it: files 0600 and folders
+0700, also where a library makes them."""
+
 _CALLERS_END_WITHIN_S: Final = 3.0
 _WORK_ENDS_WITHIN_S: Final = 6.0
 _CUT_WORK_ENDS_WITHIN_S: Final = 3.0
@@ -62,6 +66,7 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
         ConfigurationError: The node cannot start as configured.
         CapacityError: The ledger does not answer.
     """
+    os.umask(_OWNER_ALONE)
     logs.configure()
     give_back_large_blocks()
     stop = threading.Event()

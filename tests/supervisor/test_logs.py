@@ -77,3 +77,14 @@ def test_the_level_comes_from_the_environment() -> None:
     assert [line["event"] for line in lines(code)] == ["sentence"]
     assert len(lines(code, DICOM_NODE_LOG_LEVEL="debug")) == 2
     assert lines(code, DICOM_NODE_LOG_LEVEL="error") == []
+
+
+def test_a_crash_says_where_and_not_what() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + "fail()"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Secret" not in done.stdout + done.stderr
+    (line,) = [json.loads(each) for each in done.stdout.splitlines()]
+    assert line["event"] == "the process crashed"
+    assert "ValueError" in line["error"]

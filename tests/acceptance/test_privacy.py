@@ -1,0 +1,302 @@
+"""A patient with a mark in every attribute goes through success and every failure; nothing the node
+writes outside spool, ledger and the objects may show the mark.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import yaml
+from pydicom import Dataset, Sequence, config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
+from pynetdicom import AE, build_context
+from pynetdicom import _config as pynetdicom_config
+
+from tests.acceptance.harness import Node, configuration, wait_until
+from tests.acceptance.radiographs import copy_of, new_uid
+from tests.network.objects import dcmtk_archive, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.peer
+
+MARK = "ZQXMARK"
+BIRTH = "19420317"
+NUMBER = "1.234567"
+EXPLICIT = "1.2.840.10008.1.2.1"
+JPEG_2000 = "1.2.840.10008.1.2.4.90"
+COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
+
+ABOUT_PATIENTS = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientAddress",
+    "PatientMotherBirthName",
+    "PatientTelephoneNumbers",
+    "PatientComments",
+    "PatientReligiousPreference",
+    "MilitaryRank",
+    "EthnicGroup",
+    "Occupation",
+    "AdditionalPatientHistory",
+    "Allergies",
+    "MedicalAlerts",
+    "CountryOfResidence",
+    "RegionOfResidence",
+    "InsurancePlanIdentification",
+    "ResponsiblePerson",
+    "ResponsibleOrganization",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "NameOfPhysiciansReadingStudy",
+    "PhysiciansOfRecord",
+    "RequestingPhysician",
+    "InstitutionName",
+    "InstitutionAddress",
+    "InstitutionalDepartmentName",
+    "StationName",
+    "DeviceSerialNumber",
+    "ImageComments",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
+    "DerivationDescription",
+    "AdmissionID",
+    "CurrentPatientLocation",
+    "VisitComments",
+    "AcquisitionComments",
+)
+
+
+def marked() -> Dataset:
+    """A small real radiograph whose texts all hold the mark, private ones and nested ones too."""
+    dataset = copy_of("RG1_UNCR.dcm", every=8)
+    for element in list(dataset):
+        if element.VR in ("LO", "SH", "PN", "LT", "ST", "UT"):
+            element.value = f"{MARK}^{element.tag.group:04X}"[:16]
+    for number, keyword in enumerate(ABOUT_PATIENTS):
+        if keyword in ("OtherPatientNames", "MedicalAlerts") or dictionary_VR(keyword) != "SQ":
+            setattr(dataset, keyword, f"{MARK}{number:02d}")
+    dataset.PatientBirthDate = BIRTH
+    dataset.PatientAge = "081Y"
+    nested = Dataset()
+    nested.PatientID = f"{MARK}NESTED"
+    dataset.OtherPatientIDsSequence = Sequence([nested])
+    block = dataset.private_block(0x0099, f"{MARK} PRIVATE", create=True)
+    block.add_new(0x01, "LT", f"{MARK} private text")
+    dataset.BodyPartExamined = "CHEST"
+    dataset.ViewPosition = "PA"
+    return dataset
+
+
+def no_pixels(dataset: Dataset) -> None:
+    del dataset.PixelData
+
+
+def absurd_size(dataset: Dataset) -> None:
+    dataset.Rows = dataset.Columns = 65535
+
+
+def wrong_values(dataset: Dataset) -> None:
+    for keyword in ("PatientAge", "PatientBirthDate", "StudyTime"):
+        vr = dictionary_VR(keyword)
+        dataset[keyword] = DataElement(keyword, vr, MARK, validation_mode=config.IGNORE)
+    dataset.ImagerPixelSpacing = [NUMBER, NUMBER]
+
+
+def wrong_study_uid(dataset: Dataset) -> None:
+    dataset["StudyInstanceUID"] = DataElement(
+        "StudyInstanceUID", "UI", MARK, validation_mode=config.IGNORE
+    )
+
+
+def wrong_character_set(dataset: Dataset) -> None:
+    dataset["SpecificCharacterSet"] = DataElement(
+        "SpecificCharacterSet", "CS", MARK, validation_mode=config.IGNORE
+    )
+
+
+def other_instance(dataset: Dataset) -> None:
+    dataset.file_meta.MediaStorageSOPInstanceUID = new_uid()
+
+
+def no_patient(dataset: Dataset) -> None:
+    del dataset.PatientID
+
+
+def not_a_chest(dataset: Dataset) -> None:
+    dataset.BodyPartExamined = MARK
+
+
+def black(dataset: Dataset) -> None:
+    dataset.PixelData = np.zeros((dataset.Rows, dataset.Columns), np.uint16).tobytes()
+
+
+def wrong_pixels(dataset: Dataset) -> None:
+    dataset.PixelData = (MARK * 9).encode() + b"0"
+
+
+DAMAGES: tuple[Callable[[Dataset], object], ...] = (
+    no_pixels,
+    absurd_size,
+    wrong_values,
+    wrong_study_uid,
+    wrong_character_set,
+    other_instance,
+    no_patient,
+    not_a_chest,
+    black,
+    wrong_pixels,
+)
+
+
+def send(port: int, path: Path, syntax: str = EXPLICIT, calling: str = "STORESCU") -> int | None:
+    """Status of the answer; None when there was none."""
+    ae = AE(ae_title=calling)
+    ae.acse_timeout = ae.dimse_timeout = 20
+    association = ae.associate(
+        "127.0.0.1", port, contexts=[build_context(COMPUTED_RADIOGRAPHY, syntax)], ae_title="SYNTH"
+    )
+    if not association.is_established:
+        return None
+    status = association.send_c_store(path).get("Status")
+    association.release()
+    return None if status is None else int(status)
+
+
+@pytest.fixture
+def sender(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int | None]]:
+    monkeypatch.setattr(pynetdicom_config, "STORE_SEND_CHUNKED_DATASET", True)
+    yield send
+
+
+def files_of(node: Node) -> list[Path]:
+    """Everything the node wrote, without spool and ledger."""
+    data = node.folder / "data"
+    return [
+        path
+        for path in sorted(data.rglob("*"))
+        if path.is_file()
+        and "spool" not in path.relative_to(data).parts
+        and not path.name.startswith("ledger.sqlite")
+    ]
+
+
+def test_nothing_about_a_patient_is_written_where_it_does_not_belong(
+    tmp_path: Path,
+    weights: Path,
+    sender: Callable[..., int | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "sent").mkdir()
+    monkeypatch.setenv("DICOM_NODE_LOG_LEVEL", "debug")
+    with dcmtk_archive(tmp_path / "archive") as archive:
+        values = configuration(port=free_port(), archive_port=archive, weights=weights)
+        dead = {**values["destinations"][0], "name": "dead", "port": free_port()}
+        values["destinations"].append(dead)
+        values["routes"][0]["send_to"].append("dead")
+        values["routes"].insert(
+            0,
+            {
+                **values["routes"][0],
+                "name": "old",
+                "when": {"attribute": "PatientAge", "range": {"at_least": 120}},
+            },
+        )
+        node = Node(tmp_path, values)
+        node.config.write_text(yaml.safe_dump(values))
+        try:
+            node.start()
+            statuses = _send_everything(node, tmp_path / "sent", sender)
+            wait_until(lambda: len(list((tmp_path / "archive").iterdir())) >= 4, 60, "views")
+            node.engine().kill()
+            again = marked()
+            again.save_as(tmp_path / "sent" / "again.dcm")
+            assert sender(node.port, tmp_path / "sent" / "again.dcm") == 0
+            wait_until(lambda: len(list((tmp_path / "archive").iterdir())) >= 8, 60, "views again")
+            wait_until(
+                lambda: any("sent again" in str(line["event"]) for line in node.lines),
+                30,
+                "a delivery that fails",
+            )
+        finally:
+            if node.process.is_running():
+                node.stop()
+            node.kill()
+    assert 0 in statuses
+    assert any(status not in (0, None) for status in statuses)
+    written = {path: path.read_bytes() for path in files_of(node)}
+    assert any(path.name == "trail.log" for path in written)
+    written[tmp_path / "stderr.txt"] = (tmp_path / "stderr.txt").read_bytes()
+    written[tmp_path / "log"] = "\n".join(map(str, node.lines)).encode()
+    assert len(node.lines) > 30
+    for path, data in written.items():
+        for secret in (MARK, BIRTH):
+            at = data.upper().find(secret.encode())
+            context = data[max(0, at - 300) : at + 60]
+            assert at < 0, f"{path.name}: {context!r}"
+    _nobody_else_reads(node.folder / "data")
+
+
+def _send_everything(
+    node: Node, folder: Path, sender: Callable[..., int | None]
+) -> list[int | None]:
+    statuses: list[int | None] = []
+
+    def go(name: str, dataset: Dataset, syntax: str = EXPLICIT) -> Path:
+        path = folder / f"{name}.dcm"
+        dataset.save_as(path)
+        # Numbers as text, which pydicom does not write when they are none.
+        path.write_bytes(path.read_bytes().replace(NUMBER.encode(), f"{MARK}1".encode()))
+        statuses.append(sender(node.port, path, syntax))
+        return path
+
+    good = marked()
+    path = go("good", good)
+    statuses.append(sender(node.port, path, calling="STRANGER"))
+    good.PatientComments = f"{MARK} other content"
+    go("conflict", good)
+    for damage in DAMAGES:
+        dataset = marked()
+        damage(dataset)
+        go(damage.__name__, dataset)
+    whole = path.read_bytes()
+    for cut in (len(whole) // 2, 1200, 700):
+        half = folder / f"cut-{cut}.dcm"
+        half.write_bytes(whole[:cut])
+        statuses.append(sender(node.port, half))
+    compressed = marked()
+    compressed.compress(JPEG_2000, generate_instance_uid=False)
+    data = bytes(compressed.PixelData)
+    compressed.PixelData = data[:200] + (MARK * 20).encode() + data[340:]
+    go("compressed", compressed, JPEG_2000)
+    for kind in (1, 4, 9):
+        with socket.create_connection(("127.0.0.1", node.port)) as connection:
+            text = MARK.encode() * 30
+            connection.sendall(struct.pack(">BBI", kind, 0, len(text)) + text)
+            time.sleep(0.1)
+    return statuses
+
+
+def _nobody_else_reads(data: Path) -> None:
+    for path in [data, *data.rglob("*")]:
+        mode = os.lstat(path).st_mode & 0o777
+        assert mode & 0o077 == 0, f"{path} has mode {mode:04o}"
