@@ -111,12 +111,16 @@ class Node:
         self._new: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
     def start(
-        self, command: Sequence[str] = ("-m", "dicom_node", "serve"), *, forget: bool = True
+        self,
+        command: Sequence[str] = ("-m", "dicom_node", "serve"),
+        *,
+        forget: bool = True,
+        within_s: float = READY_S,
     ) -> float:
         """Seconds until it was ready. With ``forget``, waits look at what comes after that."""
         began = time.monotonic()
         self._launch(command)
-        ready = self.wait_for("node_ready", READY_S)
+        ready = self.wait_for("node_ready", within_s)
         if not forget:
             self._new.put(ready)
         self.port = ready["dicom_port"]

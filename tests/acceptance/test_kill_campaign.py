@@ -7,6 +7,7 @@ figures are printed as one line of JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -44,6 +45,9 @@ MOMENTS = (
 )
 """Half of the kills come within a blink after one of these; the others by the clock."""
 
+STARTS_WITHIN_S = 120.0
+"""A campaign shares its machine with others for long."""
+
 BEHIND = 40
 """Images a modality may be ahead of the archive, so that the load follows what can be done."""
 
@@ -57,7 +61,7 @@ class Modality(threading.Thread):
         self.enough = threading.Event()
         self.acknowledged: list[str] = []
         self.refused = 0
-        self._pixels = 0
+        self._pixels = self._done = 0
 
     def run(self) -> None:
         while not self.enough.is_set():
@@ -71,7 +75,10 @@ class Modality(threading.Thread):
             self.acknowledged.append(uid)
 
     def done(self) -> int:
-        return len(self.site.archive.instances()) // VIEWS // 2
+        """Its share of the series in the archive, as far as that answers."""
+        with contextlib.suppress(OSError):
+            self._done = len(self.site.archive.instances()) // VIEWS // 2
+        return self._done
 
     def new_image(self) -> tuple[str, Path]:
         dataset = copy_of("RG1_UNCR.dcm", every=16)
@@ -91,14 +98,15 @@ def rows(node: Node, sql: str) -> list[tuple[Any, ...]]:
 
 def kill_again_and_again(node: Node, moments: random.Random) -> Counter[str]:
     when: Counter[str] = Counter()
-    for _ in range(KILLS):
+    for number in range(KILLS):
+        print(f"\rkill {number + 1} of {KILLS}", end="", flush=True)
         kind = moments.random()
         if kind < 0.1:  # while it starts
             node._launch(RIGGED)
             time.sleep(moments.uniform(0.0, 2.0))
             when["while it starts"] += 1
         else:
-            node.start(RIGGED, forget=False)
+            node.start(RIGGED, forget=False, within_s=STARTS_WITHIN_S)
             moment = moments.choice(MOMENTS) if kind < 0.55 else ""
             if moment and seen(node, moment):
                 time.sleep(moments.uniform(0.0, 0.03))
@@ -149,11 +157,11 @@ def test_a_node_that_is_killed_at_random_under_load_loses_doubles_and_halves_not
     for modality in modalities:
         modality.start()
     when = kill_again_and_again(node, random.Random(SEED))
-    node.start(RIGGED, forget=False)
+    node.start(RIGGED, forget=False, within_s=STARTS_WITHIN_S)
     for modality in modalities:
         modality.enough.set()
     for modality in modalities:
-        modality.join(60)
+        modality.join(STARTS_WITHIN_S)
         assert not modality.is_alive()
     acknowledged = [uid for modality in modalities for uid in modality.acknowledged]
     wait_until(
@@ -161,7 +169,7 @@ def test_a_node_that_is_killed_at_random_under_load_loses_doubles_and_halves_not
             rows(node, "SELECT count(*) FROM deliveries WHERE state = 'closed'")
             == [(len(acknowledged),)]
         ),
-        60 + len(acknowledged),
+        STARTS_WITHIN_S + 2 * len(acknowledged),
         "all deliveries closed",
     )
     assert rows(node, "SELECT DISTINCT state FROM jobs") == [("done",)]
@@ -180,6 +188,6 @@ def test_a_node_that_is_killed_at_random_under_load_loses_doubles_and_halves_not
         "jobs_that_ran_again": again,
         "seconds": round(time.monotonic() - began),
     }
-    print(json.dumps(figures))
+    print(f"\n{json.dumps(figures)}")
     assert len(acknowledged) >= KILLS / 4, "hardly any load: the campaign proves nothing"
     assert node.stop() == 0
