@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import structlog
 
+from tests.fakes.postgresql import INSTALLED, Cluster, cluster
+
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
@@ -17,6 +19,16 @@ PEER_PROGRAMS: Final = ("Orthanc", "storescu", "storescp", "echoscu", "dcmdump")
 """Programs of the real peers (Debian: orthanc, dcmtk)."""
 
 os.environ["PATH"] += os.pathsep + "/usr/sbin"  # where Debian puts Orthanc
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """A PostgreSQL of our own; the test is skipped where there is none."""
+    if not INSTALLED:
+        pytest.skip("needs PostgreSQL (Debian: postgresql) on this machine")
+    pytest.importorskip("psycopg")
+    with cluster() as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -20,6 +21,7 @@ from dicom_node.domain.errors import (
     describe,
 )
 from dicom_node.domain.routes import Commitment
+from dicom_node.services.owing import Owing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +85,7 @@ class Delivering:
     lease_s: float = 600.0
     stopping: Callable[[], bool] = lambda: False
     _rest: _Rest = field(default_factory=_Rest, init=False, repr=False)
+    _owing: Owing = field(default_factory=Owing, init=False, repr=False)
 
     def run_once(self, now: float) -> bool:
         """Send the delivery that is due, if any; whether there was one.
@@ -90,6 +93,7 @@ class Delivering:
         Raises:
             CapacityError: The ledger cannot be written; the lease ends by itself.
         """
+        self._owing.settle()
         delivery = None
         if not self._rests(now):
             delivery = self.ledger.lease_delivery(self.destination.name, now, self.lease_s)
@@ -145,12 +149,23 @@ class Delivering:
         now, text = self.clock(), describe(error)
         if self.stopping() or isinstance(error, CapacityError):
             wait_s = 0.0 if self.stopping() else NO_ROOM_S
-            self.ledger.fail_delivery(delivery, text, retry_at=now + wait_s, now=now, counts=False)
+            self._owing.write(
+                partial(
+                    self.ledger.fail_delivery,
+                    delivery,
+                    text,
+                    retry_at=now + wait_s,
+                    now=now,
+                    counts=False,
+                )
+            )
             log.warning("a delivery waits for the node", error=text, wait_s=wait_s)
             return
         delay_s = self._delay_s(delivery, error)
         retry_at = None if delay_s is None else now + delay_s
-        self.ledger.fail_delivery(delivery, text, retry_at=retry_at, now=now)
+        self._owing.write(
+            partial(self.ledger.fail_delivery, delivery, text, retry_at=retry_at, now=now)
+        )
         if isinstance(error, UnreachableError):
             self._take_a_rest(now)
         else:

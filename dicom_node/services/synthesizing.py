@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,6 +20,7 @@ from dicom_node.domain.errors import (
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.iod.reading import read_source
 from dicom_node.services import deriving
+from dicom_node.services.owing import Owing
 from synthesis.errors import SynthesisError
 from synthesis.types import SynthesisRequest
 
@@ -66,6 +68,7 @@ class Synthesizing:
     max_lost_leases: int = 20
     no_room_s: float = 60.0
     stopping: Callable[[], bool] = lambda: False
+    _owing: Owing = field(default_factory=Owing, init=False, repr=False)
 
     def run_once(self, now: float) -> bool:
         """Work on the job that is due, if any; whether there was one.
@@ -73,6 +76,7 @@ class Synthesizing:
         Raises:
             CapacityError: The ledger cannot be written; the lease ends by itself.
         """
+        self._owing.settle()
         job = self.ledger.lease_job(now, self.deadline_s + self.margin_s)
         if job is None:
             return False
@@ -120,12 +124,16 @@ class Synthesizing:
         now, text = self.clock(), describe(error)
         if isinstance(error, (CapacityError, EngineDownError)) or self.stopping():
             wait_s = 0.0 if self.stopping() else self.no_room_s
-            self.ledger.fail_job(job, text, retry_at=now + wait_s, now=now, counts=False)
+            self._owing.write(
+                partial(
+                    self.ledger.fail_job, job, text, retry_at=now + wait_s, now=now, counts=False
+                )
+            )
             log.warning("a job waits for the node", error=text, wait_s=wait_s)
             return
         delay_s = self.retry.delay_s(job.failures + 1) if _may_pass(error) else None
         retry_at = None if delay_s is None else now + delay_s
-        self.ledger.fail_job(job, text, retry_at=retry_at, now=now)
+        self._owing.write(partial(self.ledger.fail_job, job, text, retry_at=retry_at, now=now))
         if delay_s is None:
             log.error("a job was put into quarantine", error=text)
         else:

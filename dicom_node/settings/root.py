@@ -15,6 +15,7 @@ from dicom_node.domain.routes import Destination, Peer, Route
 from dicom_node.domain.security import DestinationTls, TlsFiles
 from dicom_node.settings import references
 from dicom_node.settings.fields import Name, Section
+from dicom_node.settings.passwords import with_password
 from dicom_node.settings.peers import PeerSettings
 from dicom_node.settings.problems import REFERENCES
 from dicom_node.settings.sections import (
@@ -75,9 +76,13 @@ class Settings(Section):
         return self
 
     def database_url(self) -> str:
-        """SQLAlchemy URL of the ledger; its file and folder need not exist."""
+        """SQLAlchemy URL of the ledger; its file and folder need not exist.
+
+        Raises:
+            ConfigurationError: The password of PostgreSQL cannot be read.
+        """
         if self.node.database_url is not None:
-            return self.node.database_url
+            return with_password(self.node)
         return f"sqlite:///{self.node.data_dir.absolute() / LEDGER_FILE}"
 
     def to_peers(self) -> tuple[Peer, ...]:

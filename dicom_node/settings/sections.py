@@ -53,6 +53,8 @@ VIEWS_AT_MOST: Final = 361
 
 _DEVICE: Final = r"auto|cpu|mps|cuda(:\d+)?"
 _MEMORY: Final = re.compile(r"sqlite(\+\w+)?://(/?:memory:)?(\?.*)?")
+_POSTGRESQL: Final = re.compile(r"postgresql(\+psycopg)?://")
+_PASSWORD: Final = re.compile(r"://[^/@]*:[^/@]*@|[?&]password=", re.IGNORECASE)
 _SQLITE: Final = re.compile(r"(?P<scheme>sqlite(\+\w+)?):///(?P<file>[^?]+)(?P<query>\?.*)?")
 
 
@@ -68,7 +70,12 @@ class NodeSettings(Section):
     data_dir: FilePath = Field(default=Path("data"), validate_default=True)
     """Folder of the spool and the ledger, made at start. Relative to the configuration's folder."""
     database_url: str | None = None
-    """SQLAlchemy URL of the ledger; null is SQLite in data_dir."""
+    """URL of the ledger: sqlite:///FILE, or postgresql://USER@HOST:PORT/DATABASE without a
+    password; null is SQLite in data_dir."""
+    database_password_file: FilePath | None = None
+    """File whose first line is the password of PostgreSQL, for nobody but the node to read."""
+    database_password_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Environment variable that holds the password of PostgreSQL, instead of a file."""
     max_associations: Annotated[int, Field(strict=True, ge=1, le=1000)] = 64
     """Associations served at one time; more are rejected until one ends."""
     max_image_bytes: Annotated[int, Field(strict=True, ge=1_000_000)] = 268_435_456
@@ -86,12 +93,32 @@ class NodeSettings(Section):
             return None
         if _MEMORY.fullmatch(url):
             raise ValueError("a ledger in memory is lost with the process: name a file, or null")
+        if _POSTGRESQL.match(url):
+            if _PASSWORD.search(url):
+                raise ValueError(
+                    "a password does not stand in the configuration: name its file in "
+                    "database_password_file, or its variable in database_password_env"
+                )
+            return url
         found = _SQLITE.fullmatch(url)
         if found is None:
-            raise ValueError("the ledger lives in SQLite so far: give sqlite:///FILE, or null")
+            raise ValueError(
+                "the ledger lives in SQLite or PostgreSQL: give sqlite:///FILE, "
+                "postgresql://USER@HOST:PORT/DATABASE, or null"
+            )
         base = (info.context or {}).get("base")
         file = Path(found["file"]) if base is None else Path(base) / found["file"]
         return f"{found['scheme']}:///{file}{found['query'] or ''}"
+
+    @model_validator(mode="after")
+    def _password_has_one_place_and_a_use(self) -> Self:
+        given = [self.database_password_file, self.database_password_env]
+        if None not in given:
+            raise ValueError("give database_password_file or database_password_env, not both")
+        server = self.database_url is not None and _POSTGRESQL.match(self.database_url)
+        if given != [None, None] and not server:
+            raise ValueError("a password is for a database_url of PostgreSQL")
+        return self
 
 
 class RetrySettings(Section):

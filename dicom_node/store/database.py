@@ -30,6 +30,9 @@ __all__ = ["Database", "insert_new", "parse_url"]
 BUSY_S: Final = 30.0
 """How long a writer waits for the writer of another process before it gives up."""
 
+CONNECT_S: Final = 5
+"""How long a server may take to answer a connection."""
+
 _WRITES: Final = "ledger_writes"
 """Execution option of connections whose transactions take the write lock as they begin."""
 
@@ -48,6 +51,8 @@ def parse_url(url: str) -> URL:
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigurationError("database_url: a ledger in memory is lost; give sqlite:///FILE")
+    if backend == "postgresql" and parsed.drivername != "postgresql+psycopg":
+        parsed = parsed.set(drivername="postgresql+psycopg")
     if backend not in ("sqlite", "postgresql"):
         raise ConfigurationError(f"database_url: {backend} is not known; use sqlite or postgresql")
     return parsed
@@ -145,11 +150,25 @@ def _errors_mapped() -> Iterator[None]:
 def _server_engine(url: URL, *, read_only: bool) -> sa.Engine:
     try:
         engine = sa.create_engine(
-            url, pool_pre_ping=True, pool_size=8, max_overflow=64, hide_parameters=True
+            url,
+            pool_pre_ping=True,
+            pool_size=8,
+            max_overflow=64,
+            pool_timeout=BUSY_S,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": CONNECT_S,
+                # A server that vanishes without a word must not hold a worker for ever.
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "options": f"-c lock_timeout={int(BUSY_S * 1000)}",
+            },
         )
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"database_url: the driver {error.name} is not installed; install it"
+            f"database_url: the driver {error.name} is not installed; "
+            "install dicom-node[postgresql]"
         ) from error
     return engine.execution_options(postgresql_readonly=True) if read_only else engine
 

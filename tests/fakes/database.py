@@ -1,12 +1,19 @@
-"""A migrated SQLite file, made once and copied for every test: migrating takes longer than most."""
+"""Empty ledgers, migrated once for all tests, as migrating takes longer than most of them."""
 
 from __future__ import annotations
 
 import functools
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
 
 from dicom_node.store.ledger import SqlLedger, open_ledger
+from dicom_node.store.schema import METADATA
+
+if TYPE_CHECKING:
+    from tests.fakes.postgresql import Cluster
 
 
 @functools.cache
@@ -22,3 +29,20 @@ def fresh_ledger(folder: Path) -> SqlLedger:
     path = folder / "ledger.db"
     path.write_bytes(_migrated())
     return open_ledger(f"sqlite:///{path}")
+
+
+_CONTRACT: dict[int, str] = {}
+"""Port of a server -> URL of its migrated database."""
+
+
+def emptied_ledger(server: Cluster) -> SqlLedger:
+    """An empty ledger on a server."""
+    if server.port not in _CONTRACT:
+        _CONTRACT[server.port] = server.fresh("contract")
+        return open_ledger(_CONTRACT[server.port])
+    engine = sa.create_engine(_CONTRACT[server.port])
+    tables = ", ".join(table.name for table in METADATA.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    engine.dispose()
+    return open_ledger(_CONTRACT[server.port])

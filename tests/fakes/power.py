@@ -10,9 +10,21 @@ class PowerCut(BaseException):
 
 
 class CutAt:
-    """A port whose ``method`` cuts the power before or after it did its work, at its nth call."""
+    """A port whose ``method`` cuts the power before or after it did its work, at its nth call.
 
-    def __init__(self, target: Any, method: str, *, after: bool, nth: int = 1) -> None:
+    With an ``error``, that is raised instead.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        method: str,
+        *,
+        after: bool = False,
+        nth: int = 1,
+        error: BaseException | None = None,
+    ) -> None:
+        self._error = error
         self._target, self._method, self._after, self._left = target, method, after, nth
 
     def __getattr__(self, name: str) -> Any:
@@ -23,10 +35,10 @@ class CutAt:
         def cut(*args: Any, **kwargs: Any) -> Any:
             self._left -= 1
             if self._left == 0 and not self._after:
-                raise PowerCut(name)
+                raise self._error or PowerCut(name)
             result = real(*args, **kwargs)
             if self._left == 0:
-                raise PowerCut(name)
+                raise self._error or PowerCut(name)
             return result
 
         return cut

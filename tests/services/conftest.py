@@ -8,7 +8,7 @@ import pytest
 
 from dicom_node.store.spool import FileSpool
 from tests.fakes.clock import ManualClock
-from tests.fakes.database import fresh_ledger
+from tests.fakes.database import emptied_ledger, fresh_ledger
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.spool import MemorySpool
 from tests.services.node import Node
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(params=["memory", "real"])
+@pytest.fixture(params=["memory", "real", "postgresql"])
 def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
     clock = ManualClock()
     if request.param == "memory":
         yield Node(ledger=MemoryLedger(), spool=MemorySpool(clock=clock), clock=clock)
         return
-    ledger = fresh_ledger(tmp_path)
+    ledger = (
+        fresh_ledger(tmp_path)
+        if request.param == "real"
+        else emptied_ledger(request.getfixturevalue("postgresql"))
+    )
     yield Node(ledger=ledger, spool=FileSpool(tmp_path / "spool", clock=clock), clock=clock)
     ledger.close()

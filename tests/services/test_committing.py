@@ -18,7 +18,7 @@ from dicom_node.domain.routes import Commitment
 from dicom_node.services.committing import Committing, Hearing
 from tests.fakes import rows
 from tests.fakes.clock import ManualClock
-from tests.fakes.database import fresh_ledger
+from tests.fakes.database import emptied_ledger, fresh_ledger
 from tests.services.node import PACS
 
 if TYPE_CHECKING:
@@ -118,9 +118,13 @@ class Site:
         return self.row.delivery.state
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    ledger = fresh_ledger(tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    ledger = (
+        fresh_ledger(tmp_path)
+        if request.param == "sqlite"
+        else emptied_ledger(request.getfixturevalue("postgresql"))
+    )
     made = Site(ledger)
     rows.queue(ledger, 1, made.clock(), views=3)
     rows.finish(ledger, made.clock())

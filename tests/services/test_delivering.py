@@ -371,3 +371,16 @@ def test_a_delivery_to_a_destination_that_left_the_configuration_is_quarantined_
     three.recovering.run_once(three.clock())
     three.run_to_rest()
     assert len(three.archive.stored) == 6
+
+
+def test_a_failure_the_ledger_could_not_hear_of_is_told_when_it_is_back(ready: Node) -> None:
+    away = CutAt(ready.ledger, "fail_delivery", error=CapacityError("the ledger is away"))
+    service = replace(ready.delivering(), ledger=away)  # type: ignore[arg-type]
+    ready.archive.breaks_after = 2
+    with pytest.raises(CapacityError):
+        service.run_once(ready.clock())
+    assert only(ready).delivery.state is DeliveryState.SENDING
+    ready.clock.advance(10.0)
+    service.run_once(ready.clock())
+    assert ready.archive.attempts == [[0, 1, 2, 3], [2, 3]]
+    assert only(ready).delivery.state is DeliveryState.CLOSED

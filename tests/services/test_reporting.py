@@ -14,7 +14,7 @@ from dicom_node.domain.retry import RetryPolicy
 from dicom_node.services.reporting import Demanding, Reporting
 from tests.fakes import rows
 from tests.fakes.clock import ManualClock
-from tests.fakes.database import fresh_ledger
+from tests.fakes.database import emptied_ledger, fresh_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,9 +64,13 @@ class Site:
             service.run_once(self.clock())
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    ledger = fresh_ledger(tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    ledger = (
+        fresh_ledger(tmp_path)
+        if request.param == "sqlite"
+        else emptied_ledger(request.getfixturevalue("postgresql"))
+    )
     yield Site(ledger)
     ledger.close()
 

@@ -1,20 +1,17 @@
 """The ledgers and spools that every contract is tried on.
 
-PostgreSQL joins in when ``DICOM_NODE_TEST_POSTGRESQL`` holds the URL of an empty database to use.
+PostgreSQL joins in where it is installed: the tests start a server of their own.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
 
-from dicom_node.store.ledger import open_ledger
 from dicom_node.store.spool import FileSpool
 from tests.fakes.clock import ManualClock
-from tests.fakes.database import fresh_ledger
+from tests.fakes.database import emptied_ledger, fresh_ledger
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.spool import MemorySpool
 
@@ -23,25 +20,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dicom_node.ports import Ledger, Spool
+    from tests.fakes.postgresql import Cluster
 
-POSTGRESQL = os.environ.get("DICOM_NODE_TEST_POSTGRESQL", "")
-DATABASES = ["sqlite", *(["postgresql"] if POSTGRESQL else [])]
+DATABASES = ["sqlite", "postgresql"]
 
 
-def database_url(kind: str, folder: Path) -> str:
+def database_url(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
     if kind == "sqlite":
         return f"sqlite:///{folder / 'ledger.db'}"
-    engine = sa.create_engine(POSTGRESQL)
-    with engine.begin() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-        connection.execute(sa.text("CREATE SCHEMA public"))
-    engine.dispose()
-    return POSTGRESQL
+    server: Cluster = request.getfixturevalue("postgresql")
+    return server.fresh("ledger")
 
 
 @pytest.fixture(params=DATABASES)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return database_url(request.param, tmp_path)
+    return database_url(request.param, request, tmp_path)
 
 
 @pytest.fixture(params=["memory", *DATABASES])
@@ -52,7 +45,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     real = (
         fresh_ledger(tmp_path)
         if request.param == "sqlite"
-        else open_ledger(database_url(request.param, tmp_path))
+        else emptied_ledger(request.getfixturevalue("postgresql"))
     )
     yield real
     real.close()

@@ -479,9 +479,12 @@ def test_a_url_that_cannot_hold_a_ledger_is_a_configuration_error(url: str) -> N
         parse_url(url)
 
 
-def test_a_driver_that_is_not_installed_is_a_configuration_error() -> None:
-    with pytest.raises(ConfigurationError, match="not installed"):
-        Database("postgresql+pg8000://localhost/ledger")
+def test_a_driver_that_is_not_installed_is_a_configuration_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigurationError, match=r"dicom-node\[postgresql\]"):
+        Database("postgresql://localhost/ledger")
 
 
 def test_a_ledger_is_as_it_was_after_it_is_opened_again(url: str) -> None:

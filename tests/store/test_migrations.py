@@ -76,6 +76,11 @@ def first_release(url: str) -> None:
             status, at = (0, 2.0) if outcome else (None, None)
             values = {"derived_id": derived_id, "outcome": outcome, "status": status}
             connection.execute(sa.text(SEND), {**values, "answered_at": at})
+        if not database.is_sqlite:  # a server counts by itself only what it numbered
+            for table in ("images", "jobs", "derived", "deliveries"):
+                connection.exec_driver_sql(
+                    f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 10)"
+                )
     database.close()
 
 
