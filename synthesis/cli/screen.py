@@ -18,7 +18,7 @@ def console() -> Console:
     return Console()
 
 
-def progress_bar() -> Progress:
+def progress_bar(*, shown: bool = True) -> Progress:
     """On standard error, so that what a command says can be piped on."""
     from rich.console import Console
     from rich.progress import (
@@ -37,4 +37,5 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),
+        disable=not shown,
     )

@@ -35,6 +35,15 @@ class Batch:
     guess: Float[Tensor, "b 1 h w"]
     pose: Float[Tensor, "b p"]
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(
+            source=self.source.to(device),
+            target=self.target.to(device),
+            guess=self.guess.to(device),
+            pose=self.pose.to(device),
+        )
+
 
 class Batches:
     """Draws batches; the n-th batch of a seed is always the same while the cache is.

@@ -72,8 +72,10 @@ def _teach_detail(
         left = batch.target - known.image
         truth = high_passed(left, config.detail_sigma) / DETAIL_UNIT
     count = len(truth)
-    times = draw_times(count, generator, start=time_start)
-    noise = torch.randn(count, 3, *truth.shape[2:], generator=generator) * config.noise_scale
+    # Drawn on the CPU: a seed means the same on every device.
+    times = draw_times(count, generator, start=time_start).to(truth.device)
+    noise = torch.randn(count, 3, *truth.shape[2:], generator=generator).to(truth.device)
+    noise = noise * config.noise_scale
     noisy = torch.lerp(noise[:, :1], truth, times.view(-1, 1, 1, 1))
     # Two samples of every target, one after the other.
     drawn = network.draw(

@@ -17,9 +17,10 @@ from synthesis.training.batches import Batches
 from synthesis.training.lessons import LESSONS
 from synthesis.training.optimizer import Optimizer
 from synthesis.training.precision import bfloat16_is_faster
+from synthesis.training.processes import Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -66,7 +67,9 @@ def train(
     *,
     report: Callable[[Progress], None],
     stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[Progress, ViewTransformer], None] = lambda progress, network: None,
     every: int = 50,
+    processes: Processes | None = None,
 ) -> Path:
     """Run a recipe, or go on with it where its folder says it stopped.
 
@@ -75,7 +78,10 @@ def train(
         folder: Gets ``state.pt`` (to go on) and ``ema.safetensors`` (to use).
         report: Called every ``every`` updates.
         stop: Asked after every update; True stores the state and returns.
+        watch: Called after each report with the averaged network; it must leave it as it is.
         every: Updates between reports.
+        processes: This one and its like, each with a device; left out, this one on the CPU. With
+            several, only the first reports, watches and writes.
 
     Returns:
         Path of the averaged weights.
@@ -84,14 +90,15 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    run = _Run(recipe, folder)
+    run = _Run(recipe, folder, processes or Processes("cpu"))
     while run.stage < len(recipe.stages):
         stage = recipe.stages[run.stage]
-        _run_stage(run, stage, report, stop, every)
+        _run_stage(run, stage, report, stop, watch, every)
         if run.samples < stage.samples:
             break
         run.next_stage()
     run.store()
+    run.processes.wait()
     return folder / "ema.safetensors"
 
 
@@ -100,53 +107,62 @@ def _run_stage(
     stage: Stage,
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
+    watch: Callable[[Progress, ViewTransformer], None],
     every: int,
 ) -> None:
+    processes = run.processes
     stored = reported = time.monotonic()
     taught: list[Lesson] = []
     while run.samples < stage.samples:
         taught.append(run.update(stage))
         now = time.monotonic()
         if len(taught) == every:
-            loss, error, power = (sum(column) / every for column in zip(*taught, strict=True))
-            report(
-                Progress(
-                    stage=run.stage,
-                    resolution=stage.resolution,
-                    samples=run.samples,
-                    of=stage.samples,
-                    total=run.total,
-                    loss=loss,
-                    error=error,
-                    power=power,
-                    samples_per_s=every * stage.sources * stage.targets / (now - reported),
-                )
-            )
+            if processes.first:
+                progress = _progress(run, stage, taught, now - reported)
+                report(progress)
+                watch(progress, run.average)
             taught.clear()
-            reported = now
+            reported = time.monotonic()
         if now - stored > run.recipe.checkpoint_s:
             run.store()
             stored = now
-        if stop():
+        if processes.any(stop()):
             return
+
+
+def _progress(run: _Run, stage: Stage, taught: Sequence[Lesson], seconds: float) -> Progress:
+    count = len(taught)
+    loss, error, power = (sum(column) / count for column in zip(*taught, strict=True))
+    return Progress(
+        stage=run.stage,
+        resolution=stage.resolution,
+        samples=run.samples,
+        of=stage.samples,
+        total=run.total,
+        loss=loss,
+        error=error,
+        power=power,
+        samples_per_s=count * run.batch(stage) / seconds,
+    )
 
 
 class _Run:
     """The state of a run: weights, their average, the optimiser, how far."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, processes: Processes) -> None:
         self.recipe = recipe
+        self.processes = processes
         self.folder = folder
         self.stage = self.samples = self.total = self.updates = 0
         self.batches = Batches(recipe)
         self.half = recipe.precision == "bfloat16" or (
-            recipe.precision == "auto" and bfloat16_is_faster()
+            recipe.precision == "auto" and bfloat16_is_faster(processes.device)
         )
         torch.manual_seed(recipe.seed)
         self._build(recipe.stages[0].resolution)
         path = folder / "state.pt"
         if path.exists():
-            self._restore(torch.load(path, weights_only=True))
+            self._restore(torch.load(path, map_location="cpu", weights_only=True))
         elif recipe.start:
             found = read(recipe.start)
             config = self.model.config
@@ -154,8 +170,9 @@ class _Run:
 
     def _build(self, resolution: int) -> None:
         config = at_resolution(PRESETS[self.recipe.preset], resolution)
-        self.model = ViewTransformer(config)
-        self.average = ViewTransformer(config)
+        device = self.processes.device
+        self.model = ViewTransformer(config).to(device)
+        self.average = ViewTransformer(config).to(device)
         self.average.load_state_dict(self.model.state_dict())
         self._new_optimizer()
 
@@ -170,22 +187,29 @@ class _Run:
             parameter.requires_grad_(learning(name))
         self.optimizer = Optimizer(self.model, weight_decay=self.recipe.weight_decay)
 
+    def batch(self, stage: Stage) -> int:
+        """Targets of one update, of all processes."""
+        return stage.sources * stage.targets * self.processes.count
+
     def update(self, stage: Stage) -> Lesson:
         """One batch: its loss, the error of the expected image, the power of the detail."""
         if self.updates % 100 == 0:
             self.batches.refresh()
-        recipe = self.recipe
-        batch = self.batches.draw(stage, self.total)
-        generator = torch.Generator().manual_seed(hash((recipe.seed, self.total, 7)) % 2**62)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+        recipe, processes = self.recipe, self.processes
+        # A process's batches begin where the last one's end: no two draw the same.
+        number = self.total + processes.rank * stage.sources * stage.targets
+        batch = self.batches.draw(stage, number).to(processes.device)
+        generator = torch.Generator().manual_seed(hash((recipe.seed, number, 7)) % 2**62)
+        with torch.autocast(processes.device.type, torch.bfloat16, enabled=self.half):
             loss, error, power = LESSONS[stage.learns].teach(
                 self.model, batch, stage.targets, generator, recipe.time_start
             )
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        processes.average_gradients(self.optimizer.parameters)
         torch.nn.utils.clip_grad_norm_(self.optimizer.parameters, 1.0)
         self.optimizer.step(self._learning_rate(stage))
-        count = len(batch.target)
+        count = self.batch(stage)
         self.updates += 1
         self.samples += count
         self.total += count
@@ -198,7 +222,7 @@ class _Run:
 
     def _learning_rate(self, stage: Stage) -> float:
         done = self.samples / stage.samples
-        warm = min(1.0, (self.samples / (stage.sources * stage.targets) + 1) / self.recipe.warmup)
+        warm = min(1.0, (self.samples / self.batch(stage) + 1) / self.recipe.warmup)
         left = min(1.0, (1 - done) / stage.decay) if stage.decay else 1.0
         return stage.learning_rate * warm * max(left, 0.05)
 
@@ -208,13 +232,16 @@ class _Run:
         self.samples = 0
         if self.stage == len(self.recipe.stages):
             return
-        old, average = self.model.config, self.average.state_dict()
+        old = self.model.config
+        average = {name: value.cpu() for name, value in self.average.state_dict().items()}
         self._build(self.recipe.stages[self.stage].resolution)
         self._carry(resized_weights(average, old, self.model.config))
         self.store()
 
     def store(self) -> None:
         """Write the state, then the weights to use; each file appears whole."""
+        if not self.processes.first:
+            return
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
