@@ -98,7 +98,8 @@ def rigged(settings: Settings, *, echo: bool, worker: str = "") -> Node:
         parts["engines"] = [Fused(FakeEngine(weights=weights_digest(path)), "engine")]
     if worker:
         paths = {name: str(path) for name, path in settings.model_paths().items()}
-        parts["engines"] = [ChildEngine(paths, "cpu", module=worker)]
+        rest = RetryPolicy(first_s=0.2, factor=2.0, max_s=1.0, attempts=10**9)
+        parts["engines"] = [ChildEngine(paths, "cpu", module=worker, respawn=rest)]
     node = build(settings, **parts)
     if worker:
         soon = RetryPolicy(first_s=0.3, factor=1.0, max_s=0.3, attempts=3)
