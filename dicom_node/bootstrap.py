@@ -195,6 +195,7 @@ def build(
                 tls_port=settings.tls_port(),
                 commitment=commitment,
                 max_image_bytes=settings.node.max_image_bytes,
+                receive_memory_bytes=settings.node.receive_memory_bytes,
                 audit=ReceptionAudit(record, ae_title=us, patient_ids=ids),
                 timeouts=Timeouts(
                     acse_s=settings.node.request_timeout_s,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from pynetdicom.association import Association
 
+    from dicom_node.network.intake import Intake
+
 __all__ = ["GuardedSocket", "ReadLimits"]
 
 HEADER_BYTES: Final = 6
@@ -39,6 +41,10 @@ _SLACK_BYTES: Final = 4096
 _SLOWEST_BYTES_PER_S: Final = 4096.0
 """A modem's pace; whoever is slower for longer than the idle time-out means no good."""
 
+_UNANSWERED: Final = 2
+"""Whole messages that may wait for their answer. Nobody negotiates asynchronous operations with us
+(PS3.7 D.3.3.3), so there is one at a time, and perhaps the answer to a message of ours."""
+
 # A-ABORT of the service provider, invalid PDU parameter value (PS3.8 9.3.8).
 _ABORT: Final = bytes((0x07, 0, 0, 0, 0, 4, 0, 0, 2, 6))
 
@@ -52,11 +58,13 @@ class ReadLimits:
         idle_s: For one PDU, once begun; and for a message of any size on top of what it takes at
             the slowest pace.
         message_bytes: Longest message.
+        intake: What is held of all callers together.
     """
 
     request_s: float
     idle_s: float
     message_bytes: int
+    intake: Intake
 
 
 class _Dropped(ConnectionAbortedError):
@@ -96,8 +104,9 @@ class GuardedSocket(AssociationSocket):
         Raises:
             OSError: It broke, came too slowly or is too much.
         """
+        data = bytearray()
         try:
-            return self._header(nr_bytes) if self._pdu_type is None else self._body(nr_bytes)
+            data = self._header(nr_bytes) if self._pdu_type is None else self._body(nr_bytes)
         except _Dropped as dropped:
             self._on_drop(str(dropped))
             with contextlib.suppress(OSError):
@@ -106,6 +115,10 @@ class GuardedSocket(AssociationSocket):
         except TimeoutError:
             self._on_drop("it began a PDU and did not end it in time")
             raise
+        finally:
+            if len(data) < nr_bytes:  # nothing more will come
+                self._limits.intake.keep(self)
+        return data
 
     def _header(self, nr_bytes: int) -> bytearray:
         self._pdu_until = self._request_until or time.monotonic() + self._limits.idle_s
@@ -132,12 +145,29 @@ class GuardedSocket(AssociationSocket):
         now, limits = time.monotonic(), self._limits
         if self.assoc.dimse.message is None:
             self._message_began, self._message_bytes = now, 0
+            if self.assoc.dimse.msg_queue.qsize() >= _UNANSWERED:
+                raise _Dropped("it sends on without waiting for answers")
         self._message_bytes += nr_bytes
         if self._message_bytes > limits.message_bytes:
             raise _Dropped(f"its message is longer than {limits.message_bytes} bytes")
         allowed_s = limits.idle_s + self._message_bytes / _SLOWEST_BYTES_PER_S
         if now - self._message_began > allowed_s:
             raise _Dropped("its message comes too slowly")
+        if not limits.intake.take(self, nr_bytes, within_s=limits.idle_s):
+            raise _Dropped("others hold all memory there is for what is received")
+        waited_s = time.monotonic() - now  # our doing, not the caller's
+        self._message_began += waited_s
+        self._pdu_until += waited_s
+
+    def handled(self) -> None:
+        """The last whole message is done with; what has come of the next one stays held."""
+        unfinished = self.socket is not None and self.assoc.dimse.message is not None
+        self._limits.intake.keep(self, self._message_bytes if unfinished else 0)
+
+    def close(self) -> None:
+        """Close the connection; nothing is held for it any more."""
+        super().close()
+        self._limits.intake.keep(self)
 
     def _read(self, nr_bytes: int) -> bytearray:
         sock: Any = self.socket

@@ -31,7 +31,8 @@ from dicom_node.network.contexts import (
     accepted_contexts,
     permitted_contexts,
 )
-from dicom_node.network.guarding import ReadLimits
+from dicom_node.network.guarding import GuardedSocket, ReadLimits
+from dicom_node.network.intake import Intake
 from dicom_node.network.listening import NodeServer
 from dicom_node.network.peers import PeerList, Subject
 from dicom_node.network.tls import Credentials, peer_subject
@@ -87,6 +88,7 @@ class StorageScp:
         tls: Credentials | None = None,
         tls_port: int | None = None,
         max_image_bytes: int = 1 << 28,
+        receive_memory_bytes: int = 1 << 29,
         audit: ReceptionAudit | None = None,
         commitment: PynetCommitment | None = None,
     ) -> None:
@@ -103,6 +105,7 @@ class StorageScp:
             tls: What TLS connections are secured with.
             tls_port: For TLS connections; None for no such connections.
             max_image_bytes: Longest message; its sender is dropped before it takes more memory.
+            receive_memory_bytes: Of all unfinished messages together; who comes on top waits.
             audit: Told of who is refused and what came; None tells nobody.
             commitment: Storage commitment, in both roles; None for none.
         """
@@ -114,6 +117,7 @@ class StorageScp:
         self._receiver = receiver
         self._commitment = commitment
         self._max_image_bytes = max_image_bytes
+        self._intake = Intake(receive_memory_bytes)
         self._audit = audit
         self._timeouts = timeouts or Timeouts()
         self._ae = application_entity(ae_title, self._timeouts)
@@ -168,6 +172,7 @@ class StorageScp:
                         request_s=self._timeouts.acse_s,
                         idle_s=self._timeouts.network_s,
                         message_bytes=self._max_image_bytes,
+                        intake=self._intake,
                     ),
                     on_drop=self._on_drop,
                     on_handshake_failure=self._on_handshake_failure,
@@ -291,6 +296,14 @@ class StorageScp:
         return SUCCESS
 
     def _on_store(self, event: Event) -> int:
+        try:
+            return self._store(event)
+        finally:
+            wrapper = event.assoc.dul.socket
+            if isinstance(wrapper, GuardedSocket):
+                wrapper.handled()
+
+    def _store(self, event: Event) -> int:
         calling, peer = event.assoc.requestor.ae_title, self._callers.get(event.assoc)
         try:
             if peer is None or not peer.may_send:

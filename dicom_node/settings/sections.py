@@ -80,6 +80,8 @@ class NodeSettings(Section):
     """Associations served at one time; more are rejected until one ends."""
     max_image_bytes: Annotated[int, Field(strict=True, ge=1_000_000)] = 268_435_456
     """Longest object that is received; the sender of a longer one is dropped."""
+    receive_memory_bytes: Annotated[int, Field(strict=True, ge=1_000_000)] = 536_870_912
+    """Objects that are being received, of all callers together; beyond it callers wait."""
     request_timeout_s: Annotated[float, Field(strict=True, gt=0, le=600)] = 15.0
     """Seconds a caller has to ask for an association, the handshake of TLS apart (ARTIM)."""
     idle_timeout_s: Annotated[float, Field(strict=True, gt=0, le=3600)] = 90.0
