@@ -6,31 +6,31 @@ end in one place, `main`, as a message on stderr and exit status 2.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_node import __version__, auditing
+from dicom_node import __version__, auditing, keeping
 from dicom_node.domain.errors import ConfigurationError, NodeError
+from dicom_node.terminal import (
+    EXIT_ERROR,
+    EXIT_NEGATIVE,
+    ConfigOption,
+    JsonOption,
+    load,
+    print_json,
+    terminal,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from dicom_node.settings import Settings
     from dicom_node.store.ledger import SqlLedger
 
 __all__ = ["app", "main"]
-
-EXIT_ERROR: Final = 2
-"""Exit status when a command could not do what was asked."""
-
-EXIT_NEGATIVE: Final = 1
-"""Exit status when a command did its work and the answer is no."""
 
 app = typer.Typer(
     name="dicom-node",
@@ -50,19 +50,10 @@ app.add_typer(auditing.app, name="audit")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(images_app, name="images")
 app.add_typer(deliveries_app, name="deliveries")
+app.command("backup")(keeping.backup)
+app.command("restore")(keeping.restore)
+app.command("verify-store")(keeping.verify_store)
 
-ConfigOption = Annotated[
-    Path,
-    typer.Option(
-        "--config",
-        "-c",
-        envvar="DICOM_NODE_CONFIG",
-        metavar="FILE",
-        help="The node's configuration.",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for machines.")]
 KeyArgument = Annotated[
     str, typer.Argument(metavar="[KEY]", help="A job's key, or its beginning.", show_default=False)
 ]
@@ -102,7 +93,7 @@ def serve(config: ConfigOption) -> None:
     """Run the node until SIGTERM or Ctrl-C; a second one stops it at once."""
     from dicom_node import supervisor
 
-    raise typer.Exit(supervisor.serve(_load(config)))
+    raise typer.Exit(supervisor.serve(load(config)))
 
 
 @app.command()
@@ -134,7 +125,7 @@ def demo(
     if views not in VIEW_SETS:
         hint = did_you_mean(views, VIEW_SETS, otherwise="there are")
         raise ConfigurationError(f"--views: no view set is named {views!r}{hint}")
-    run(out=out, source=source, views=views, model=model, console=_console())
+    run(out=out, source=source, views=views, model=model, console=terminal())
 
 
 @app.command("check-config")
@@ -145,10 +136,10 @@ def check_config(
     from dicom_node.network.tls import check_files
     from dicom_node.settings.summary import notes, summary
 
-    settings = _load(file)
+    settings = load(file)
     settings.model_paths()
     check_files(settings.to_tls(), settings.to_destinations(), settings.syslog_tls())
-    output = _console()
+    output = terminal()
     output.print(f"{file}: no problem found", style="green", highlight=False)
     output.print(summary(settings))
     for note in notes(settings):
@@ -182,14 +173,14 @@ def routes_test(
     from dicom_node.listing import decision_line, inspected_table
     from dicom_node.ports import DecidedAs
 
-    routes = _load(config).to_routes()
+    routes = load(config).to_routes()
     results = [
         inspect(routes, path, calling_ae_title=calling_ae_title) for path in files_of(images)
     ]
     if as_json:
-        _print_json([each.to_json() for each in results])
+        print_json([each.to_json() for each in results])
     else:
-        output = _console()
+        output = terminal()
         for each in results:
             output.print(decision_line(each), soft_wrap=True)
             output.print(f"  {each.decision.reason}", markup=False, highlight=False)
@@ -219,13 +210,13 @@ def jobs_list(
         if state not in list(JobState):
             raise typer.BadParameter(f"{state!r} is none of {', '.join(JobState)}")
         wanted = JobState(state)
-    rows = _look(_load(config)).jobs(state=wanted, limit=limit)
+    rows = _look(load(config)).jobs(state=wanted, limit=limit)
     if as_json:
-        _print_json([job_json(row) for row in rows])
+        print_json([job_json(row) for row in rows])
     elif rows:
-        _console().print(jobs_table(rows))
+        terminal().print(jobs_table(rows))
     else:
-        _console().print("There are no such jobs." if state else "There are no jobs.")
+        terminal().print("There are no such jobs." if state else "There are no jobs.")
 
 
 @jobs_app.command("show")
@@ -237,13 +228,13 @@ def jobs_show(
     """Show one job with everything that happened to it."""
     from dicom_node.listing import job_details, job_json
 
-    row = _look(_load(config)).job(key)
+    row = _look(load(config)).job(key)
     if row is None:
         raise typer.BadParameter(f"no job, or more than one, has a key that begins with {key!r}")
     if as_json:
-        _print_json(job_json(row, events=True))
+        print_json(job_json(row, events=True))
     else:
-        _console().print(*job_details(row), sep="\n")
+        terminal().print(*job_details(row), sep="\n")
 
 
 @jobs_app.command("release")
@@ -269,13 +260,13 @@ def images_list(
     """List received images, the newest first, with what was decided about each."""
     from dicom_node.listing import image_json, images_table
 
-    rows = _look(_load(config)).images(limit=limit)
+    rows = _look(load(config)).images(limit=limit)
     if as_json:
-        _print_json([image_json(row) for row in rows])
+        print_json([image_json(row) for row in rows])
     elif rows:
-        _console().print(images_table(rows))
+        terminal().print(images_table(rows))
     else:
-        _console().print("No image was received yet.")
+        terminal().print("No image was received yet.")
 
 
 @images_app.command("release")
@@ -308,15 +299,15 @@ def deliveries_list(
 
     if state is not None and state not in list(DeliveryState):
         raise typer.BadParameter(f"{state!r} is none of {', '.join(DeliveryState)}")
-    rows = _look(_load(config)).deliveries(
+    rows = _look(load(config)).deliveries(
         state=None if state is None else DeliveryState(state), destination=destination, limit=limit
     )
     if as_json:
-        _print_json([delivery_json(row) for row in rows])
+        print_json([delivery_json(row) for row in rows])
     elif rows:
-        _console().print(deliveries_table(rows))
+        terminal().print(deliveries_table(rows))
     else:
-        _console().print("There are no such deliveries.")
+        terminal().print("There are no such deliveries.")
 
 
 @deliveries_app.command("release")
@@ -372,13 +363,13 @@ def echo(
     from dicom_node.network.scu import PynetStoreClient
     from dicom_node.settings.problems import did_you_mean
 
-    settings = _load(config)
+    settings = load(config)
     known = {each.name: each for each in settings.to_destinations()}
     for name in destinations or ():
         if name not in known:
             hint = did_you_mean(name, known, otherwise="there are")
             raise ConfigurationError(f"no destination is named {name!r}{hint}")
-    client, output, silent = PynetStoreClient(settings.node.ae_title), _console(), False
+    client, output, silent = PynetStoreClient(settings.node.ae_title), terminal(), False
     for name in destinations or known:
         each = known[name]
         where = f"{name} ({each.ae_title} at {each.host}:{each.port})"
@@ -404,21 +395,6 @@ def version() -> None:
     typer.echo(__version__)
 
 
-def _load(config: Path) -> Settings:
-    import logging
-
-    import structlog
-
-    from dicom_node.settings import load
-
-    # Standard output is for answers; ``serve`` sets up its own log afterwards.
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    return load(config)
-
-
 def _settle(
     config: Path,
     kind: str,
@@ -434,7 +410,7 @@ def _settle(
     from dicom_node.ports import Chosen, Deed, Kind
     from dicom_node.settling import settle
 
-    settings = _load(config)
+    settings = load(config)
     if every == bool(name):
         raise typer.BadParameter("name one, or give --all")
     if not every and (reason or destination):
@@ -442,7 +418,7 @@ def _settle(
     chosen = Chosen(name=name, reason=reason, destination=destination)
     done = settle(settings.database_url(), Kind(kind), Deed(deed), chosen, time.time())
     auditing.settled(settings, f"{kind}: {name or reason or destination or 'all'}", done)
-    _console().print(done, highlight=False, soft_wrap=True)
+    terminal().print(done, highlight=False, soft_wrap=True)
 
 
 def _look(settings: Settings) -> SqlLedger:
@@ -451,21 +427,9 @@ def _look(settings: Settings) -> SqlLedger:
     return read_ledger(settings.database_url())
 
 
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    # A file or a pipe has no width: a table must not be cut to 80 columns there.
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 200)
-
-
-def _print_json(data: Any) -> None:
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
-
-
 def _report(error: NodeError) -> None:
     problems = error.problems if isinstance(error, ConfigurationError) else (str(error),)
-    output = _console(stderr=True)
+    output = terminal(stderr=True)
     if len(problems) > 1:
         output.print(f"{len(problems)} problems:", style="bold red", highlight=False)
     for problem in problems:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.sql.dml import Insert
 
-__all__ = ["Database", "insert_new", "parse_url"]
+__all__ = ["BUSY_S", "Database", "insert_new", "parse_url"]
 
 BUSY_S: Final = 30.0
 """How long a writer waits for the writer of another process before it gives up."""
@@ -96,6 +96,21 @@ class Database:
             CapacityError: The database does not answer.
         """
         with _errors_mapped(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """All rows as of one moment, however many statements read them and however long.
+
+        Raises:
+            CapacityError: The database does not answer.
+        """
+        engine = self._engine
+        if not self.is_sqlite:
+            engine = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        with _errors_mapped(), engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dicom_node.store.database import Database
 
-__all__ = ["current_revision", "migrate", "require_current"]
+__all__ = ["current_revision", "known_revisions", "migrate", "require_current"]
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +33,13 @@ def current_revision(connection: sa.Connection) -> str | None:
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def known_revisions() -> frozenset[str]:
+    """Every revision this version can bring up to date."""
+    from alembic.script import ScriptDirectory
+
+    return frozenset(each.revision for each in ScriptDirectory(_MIGRATIONS).walk_revisions())
 
 
 def require_current(database: Database) -> None:
@@ -50,8 +57,12 @@ def require_current(database: Database) -> None:
         )
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, revision: str = REVISION) -> None:
     """Bring the tables up to date. Of several nodes that start at once, one does the work.
+
+    Args:
+        database: With the tables, or empty.
+        revision: Where to go from an older one; left out, the newest.
 
     Raises:
         ConfigurationError: The tables are those of a newer version of the node.
@@ -60,11 +71,11 @@ def migrate(database: Database) -> None:
         with database.read() as connection:
             found = current_revision(connection)
         # Alembic is slow to import and almost never needed.
-        if found != REVISION:
-            _upgrade(database)
+        if found != revision:
+            _upgrade(database, revision)
 
 
-def _upgrade(database: Database) -> None:
+def _upgrade(database: Database, revision: str) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -77,14 +88,14 @@ def _upgrade(database: Database) -> None:
         found = current_revision(connection)
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, REVISION)
+            command.upgrade(config, revision)
         except CommandError as error:
             raise ConfigurationError(
                 f"database_url: the ledger is at revision {found}, which this version does not "
                 "know; start the newer version of the node"
             ) from error
         _log.info(
-            "the ledger's tables are up to date", revision=REVISION, revision_before=found or ""
+            "the ledger's tables are up to date", revision=revision, revision_before=found or ""
         )
 
 

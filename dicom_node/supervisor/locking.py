@@ -13,20 +13,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["LOCK_FILE", "sole_owner"]
+__all__ = ["LOCK_FILE", "RESTORE_MARK", "has_owner", "sole_owner"]
 
 LOCK_FILE: Final = "node.lock"
 """In data_dir. It stays there after the node ended; what counts is the lock on it."""
 
+RESTORE_MARK: Final = "restore-unfinished"
+"""In data_dir while a backup is restored into it. It stays when that is cut."""
+
+
+def has_owner(data_dir: Path) -> bool:
+    """Whether a node may be running on a data folder. Nothing is touched, not even the lock.
+
+    Taking the lock to see whether it is free could keep a node from starting at that moment.
+    """
+    try:
+        text = (data_dir / LOCK_FILE).read_text(encoding="ascii").strip()
+        os.kill(int(text), 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    except (OSError, ValueError):  # nobody we may ask, or just starting
+        return True
+    return True
+
 
 @contextlib.contextmanager
-def sole_owner(data_dir: Path) -> Iterator[None]:
+def sole_owner(data_dir: Path, *, restoring: bool = False) -> Iterator[None]:
     """Own a data folder while inside; the folder is made when it is not there.
 
     The lock goes with the process, however that ends.
 
+    Args:
+        data_dir: The folder.
+        restoring: To restore a backup into it, not to run on what may be a part of one.
+
     Raises:
-        ConfigurationError: Another process owns it, or it cannot be used.
+        ConfigurationError: Another process owns it, it cannot be used, or a restore did not end.
     """
     path = data_dir / LOCK_FILE
     try:
@@ -46,6 +68,11 @@ def sole_owner(data_dir: Path) -> Iterator[None]:
                 f"node.data_dir: another node is running in {data_dir} (process {owner}): "
                 "stop it, or give this one another folder"
             ) from None
+        if not restoring and (data_dir / RESTORE_MARK).exists():
+            raise ConfigurationError(
+                f"node.data_dir: a restore into {data_dir} did not end: run it again, or empty the "
+                "folder"
+            )
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
