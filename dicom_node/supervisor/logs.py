@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from pynetdicom.dul import DULServiceProvider
 
 from dicom_node.domain.errors import describe
 
@@ -114,6 +115,14 @@ def _places(error: BaseException) -> list[str]:
 
 
 def _log_dead_thread(arguments: threading.ExceptHookArgs) -> None:
+    if isinstance(arguments.thread, DULServiceProvider) and arguments.exc_value is not None:
+        # How pynetdicom's upper layer ends when a caller says what PS3.8 has no place for; its
+        # association ends with it.
+        structlog.get_logger(__name__).warning(
+            "a caller broke the protocol, and its association is ended",
+            reason=describe(arguments.exc_value),
+        )
+        return
     structlog.get_logger(__name__).error(
         "a thread died",
         thread=arguments.thread.name if arguments.thread is not None else "",

@@ -224,17 +224,17 @@ def test_nothing_about_a_patient_is_written_where_it_does_not_belong(
         node = Node(tmp_path, values)
         node.config.write_text(yaml.safe_dump(values))
         try:
-            node.start()
+            node.start(within_s=120)
             statuses = _send_everything(node, tmp_path / "sent", sender)
-            wait_until(lambda: len(list((tmp_path / "archive").iterdir())) >= 4, 60, "views")
+            wait_until(lambda: len(list((tmp_path / "archive").iterdir())) >= 4, 180, "views")
             node.engine().kill()
             again = marked()
             again.save_as(tmp_path / "sent" / "again.dcm")
             assert sender(node.port, tmp_path / "sent" / "again.dcm") == 0
-            wait_until(lambda: len(list((tmp_path / "archive").iterdir())) >= 8, 60, "views again")
+            wait_until(lambda: len(list((tmp_path / "archive").iterdir())) >= 8, 180, "views again")
             wait_until(
                 lambda: any("sent again" in str(line["event"]) for line in node.lines),
-                30,
+                90,
                 "a delivery that fails",
             )
         finally:

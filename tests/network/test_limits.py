@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from pynetdicom import _config as pynetdicom_config
+from pynetdicom.pdu import A_ASSOCIATE_RQ
 from structlog.testing import capture_logs
 
 from dicom_node.domain.routes import Peer
@@ -214,3 +216,24 @@ def test_far_too_many_connections_are_cut_off_and_then_there_is_room_again(
             each.close()
         assert dropped_within(scp, 6)
     assert associate(scp.port).is_established
+
+
+def test_a_request_that_kills_the_upper_layer_keeps_no_connection(
+    scp: StorageScp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An even context ID (PS3.8 9.3.2.2) makes pynetdicom's thread raise: what is left must go."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    known = associate(scp.port)
+    pdu = A_ASSOCIATE_RQ()
+    pdu.from_primitive(known.requestor.primitive)
+    request = bytearray(pdu.encode())
+    at = request.index(b"\x20\x00", 74)  # the first presentation context item
+    assert request[at + 4] == 1
+    request[at + 4] = 2
+    known.release()
+    with socket.create_connection(("127.0.0.1", scp.port), timeout=5) as connection:
+        connection.sendall(request)
+        began = time.monotonic()
+        assert connection.recv(100) == b""
+        assert time.monotonic() - began < 4
+    assert dropped_within(scp, 2)
