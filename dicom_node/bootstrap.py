@@ -29,7 +29,7 @@ from dicom_node.network.tls import CertificateWatch, Credentials, check_files, o
 from dicom_node.services.committing import Committing, Hearing
 from dicom_node.services.delivering import Delivering
 from dicom_node.services.planning import Planning
-from dicom_node.services.receiving import Receiving
+from dicom_node.services.receiving import Backlog, Receiving
 from dicom_node.services.recovering import Recovering
 from dicom_node.services.reporting import Demanding, Reporting
 from dicom_node.services.retaining import Retaining
@@ -189,7 +189,15 @@ def build(
                 host=settings.node.host,
                 port=settings.plain_port(),
                 peers=PeerList(peers=settings.to_peers()),
-                receiver=Receiving(ledger=ledger, spool=spool, clock=clock, wake=bell.ring),
+                receiver=Receiving(
+                    ledger=ledger,
+                    spool=spool,
+                    clock=clock,
+                    wake=bell.ring,
+                    backlog=Backlog(
+                        ledger=ledger, clock=clock, at_most=settings.engine.max_waiting
+                    ),
+                ),
                 max_associations=settings.node.max_associations,
                 tls=tls,
                 tls_port=settings.tls_port(),

@@ -375,6 +375,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def waiting(self) -> int:
+        """Images that wait for their decision, and jobs that wait for the engine or are in it."""
+        ...
+
     def next_due(self, now: float) -> float | None:
         """When the earliest waiting job or delivery becomes due; None when nothing waits."""
         ...

@@ -343,6 +343,9 @@ class EngineSettings(Section):
     """Engine processes, each with the models in its own memory."""
     deadline_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
     """Seconds after which a synthesis is stopped and counted as a failed attempt."""
+    max_waiting: Annotated[int, Field(strict=True, ge=1)] | None = 100_000
+    """Images and jobs that may wait; beyond it images are refused as out of resources (0xA700).
+    null is any number."""
 
 
 class ConsoleSettings(Section):

@@ -179,6 +179,11 @@ class SqlLedger:
         with self._database.write() as connection:
             return waiting.put_back(connection, now, expired_by=None)
 
+    def waiting(self) -> int:
+        """See `ports.Ledger.waiting`."""
+        with self._database.read() as connection:
+            return waiting.count(connection)
+
     def next_due(self, now: float) -> float | None:
         """See `ports.Ledger.next_due`."""
         with self._database.read() as connection:

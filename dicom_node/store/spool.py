@@ -53,6 +53,8 @@ class FileSpool:
         # Held where an old file is judged and deleted, and where a file is made young: so short
         # that the writing itself stays parallel.
         self._age_lock = threading.Lock()
+        self._promised_bytes = 0
+        self._promise_lock = threading.Lock()
         _make_folder(self._root)
 
     def put(self, data: bytes) -> SpooledFile:
@@ -61,12 +63,28 @@ class FileSpool:
         path = self.path(spooled.digest)
         if self._refresh(path, spooled):
             return spooled
-        free = self.free_bytes()
-        if free - len(data) < self._min_free_bytes:
-            raise CapacityError(
-                f"the spool's disk has {free} bytes free and must keep {self._min_free_bytes}: "
-                "free some space or lower retention.min_free_bytes"
-            )
+        with self._room_for(len(data)):
+            self._place(data, path)
+        return spooled
+
+    @contextlib.contextmanager
+    def _room_for(self, nr_bytes: int) -> Iterator[None]:
+        """Promise free space to one write, so that many at once do not count on the same bytes."""
+        with self._promise_lock:
+            free = self.free_bytes()
+            if free - self._promised_bytes - nr_bytes < self._min_free_bytes:
+                raise CapacityError(
+                    f"the spool's disk has {free} bytes free and must keep "
+                    f"{self._min_free_bytes}: free some space or lower retention.min_free_bytes"
+                )
+            self._promised_bytes += nr_bytes
+        try:
+            yield
+        finally:
+            with self._promise_lock:
+                self._promised_bytes -= nr_bytes
+
+    def _place(self, data: bytes, path: Path) -> None:
         temporary = path.with_name(f"{uuid.uuid4().hex}{_TEMPORARY}")
         try:
             _make_folder(path.parent)
@@ -79,7 +97,6 @@ class FileSpool:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        return spooled
 
     def path(self, digest: str) -> Path:
         """See `ports.Spool.path`."""

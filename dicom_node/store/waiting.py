@@ -17,7 +17,7 @@ from dicom_node.store.transitions import change_delivery, change_job
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["next_due", "put_back", "quarantine_strays"]
+__all__ = ["count", "next_due", "put_back", "quarantine_strays"]
 
 _jobs, _deliveries = schema.jobs, schema.deliveries
 
@@ -67,6 +67,17 @@ def quarantine_strays(
             connection, row, DeliveryEvent.GAVE_UP, now, detail=reason, last_error=reason
         )
     return tuple(row.destination for row in rows)
+
+
+def count(connection: sa.Connection) -> int:
+    """See `ports.Ledger.waiting`."""
+    images = sa.select(sa.func.count()).where(schema.images.c.decided_as.is_(None))
+    open_states = (JobState.QUEUED.value, JobState.RUNNING.value)
+    jobs = sa.select(sa.func.count()).where(_jobs.c.state.in_(open_states))
+    found: int = connection.execute(
+        sa.select(images.scalar_subquery() + jobs.scalar_subquery())
+    ).scalar_one()
+    return found
 
 
 def next_due(connection: sa.Connection) -> float | None:

@@ -405,6 +405,12 @@ class MemoryLedger:
         return self._put_back(lambda until: True, "the node stopped", now)
 
     @_locked
+    def waiting(self) -> int:
+        undecided = [image for image in self._images if image.row.decision is None]
+        open_states = (JobState.QUEUED, JobState.RUNNING)
+        return len(undecided) + sum(job.value.state in open_states for job in self._jobs)
+
+    @_locked
     def next_due(self, now: float) -> float | None:
         jobs = [j.value.not_before for j in self._jobs if j.value.state is JobState.QUEUED]
         deliveries = [
