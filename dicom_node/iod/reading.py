@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,15 +16,19 @@ from dicom_node.domain.errors import ImageError, InputError
 from dicom_node.domain.header import ROUTING_KEYWORDS, Header
 from dicom_node.iod.decoding import stored_values
 from dicom_node.iod.elements import FOREIGN_ERRORS, items, text, texts
-from dicom_node.iod.grey import GreyScale, read_grey
+from dicom_node.iod.grey import Grey, GreyScale, read_grey
 from dicom_node.iod.intensity import intensity_scale, with_windows
 from dicom_node.iod.lossy import LossyHistory, lossy_history
 from dicom_node.iod.orientation import hanging
-from dicom_node.iod.spacing import detector_spacing_mm
+from dicom_node.iod.shutter import stated_field
+from dicom_node.iod.spacing import detector_spacing_mm, pixel_aspect, squared
 from synthesis.errors import SynthesisError
-from synthesis.types import Radiograph, View
+from synthesis.exposure import exposed_field
+from synthesis.marks import filled, marks
+from synthesis.types import IntensityScale, Radiograph, View
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pydicom.dataset import FileDataset
 
 __all__ = ["Source", "read_header", "read_source", "source_view"]
@@ -51,7 +55,8 @@ class Source:
 
     Attributes:
         dataset: As received, without Pixel Data; not to be changed.
-        radiograph: As hung (patient's left on the right of the screen, head up), in attenuation.
+        radiograph: The exposed field as hung (patient's left on the right of the screen, head up),
+            in attenuation, without letters and text.
         grey: The way from attenuation to the stored values of a derived image.
         lossy: What lossy compression it went through.
     """
@@ -136,7 +141,7 @@ def source_view(header: Header) -> View:
 
 
 def read_source(data: bytes) -> Source:
-    """Decode a radiograph and bring it to attenuation and to the hanging convention.
+    """Decode a radiograph; bring its exposed field to attenuation and the hanging convention.
 
     Args:
         data: The whole file.
@@ -154,13 +159,14 @@ def read_source(data: bytes) -> Source:
     stored = stored_values(ds)
     lossy = lossy_history(ds, pixels=stored.size)
     grey = read_grey(ds, stored)
-    intensity = intensity_scale(grey)
-    # Padding lies outside the exposed field; for the model that is air.
-    pixels = np.where(grey.valid, grey.attenuation, np.float32(intensity.low))
+    grey, pixels, intensity = _seen(ds, grey)
+    spacing_mm = detector_spacing_mm(ds, view)
+    if spacing_mm is None:
+        pixels = squared(pixels, pixel_aspect(ds))
     try:
         radiograph = Radiograph(
             pixels=turn.apply(pixels).astype(np.float32),
-            spacing_mm=turn.spacing(detector_spacing_mm(ds, view)),
+            spacing_mm=turn.spacing(spacing_mm),
             view=view,
             intensity=intensity,
         )
@@ -170,3 +176,24 @@ def read_source(data: bytes) -> Source:
     return Source(
         dataset=ds, radiograph=radiograph, grey=with_windows(grey, intensity), lossy=lossy
     )
+
+
+def _seen(ds: FileDataset, grey: Grey) -> tuple[Grey, NDArray[np.float32], IntensityScale]:
+    """What a model may see: the exposed field alone, its own grey levels, without marks.
+
+    The field is what padding, shutters and collimators that are stated leave, and then what the
+    image itself shows of such. The rest is cut off. Within the field's bounding box, a mask as dark
+    as air is air; what else is not exposed, and what letters hide, is continued from around it.
+    """
+    valid = grey.valid & stated_field(ds, grey.valid.shape)
+    field = exposed_field(grey.attenuation, valid)
+    grey = replace(grey, valid=field.mask)
+    image, exposed = grey.attenuation[field.box], field.mask[field.box]
+    marked = marks(image, exposed)
+    body = field.mask.copy()
+    body[field.box] &= ~marked
+    intensity = intensity_scale(replace(grey, valid=body))
+    dark = ~exposed & valid[field.box] & (image <= intensity.low)
+    image = np.where(dark, np.float32(intensity.low), image)
+    hidden = marked | ~(exposed | dark)
+    return grey, filled(image, hidden) if hidden.any() else image, intensity
