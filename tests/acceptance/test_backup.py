@@ -61,7 +61,7 @@ def test_a_backup_of_a_node_under_load_holds_all_that_was_acknowledged_before_an
     fresh_site: Site, tmp_path: Path
 ) -> None:
     node = fresh_site.node
-    node.start()
+    node.start(within_s=120)
     sender = Sender(node, tmp_path / "outbox")
     sender.start()
     wait_until(lambda: len(sender.acknowledged) >= 5, 60, "five images")
@@ -93,9 +93,6 @@ def test_a_backup_of_a_node_under_load_holds_all_that_was_acknowledged_before_an
 
     archive = fresh_site.archive
     archive.start()
-    node.start()
-    archive.wait_for_series(before[0], within_s=120)
-    wait_until(
-        lambda: {job["state"] for job in node.jobs()} == {"done"}, 240, "all restored jobs done"
-    )
+    node.start(within_s=120)
+    archive.wait_for_series(before[0], within_s=240)
     assert node.stop() == 0
