@@ -283,7 +283,8 @@ class Ledger(Protocol):
     def lease_job(self, now: float, lease_s: float) -> Job | None:
         """The due QUEUED job of the highest priority, then oldest: now RUNNING, attempt counted.
 
-        The value returned is the lease: it goes back into `finish_job` or `fail_job`.
+        The value returned is the lease: it goes back into `finish_job` or `fail_job`. A job whose
+        time was set by a clock that has been set back since is due.
         """
         ...
 

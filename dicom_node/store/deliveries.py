@@ -18,6 +18,7 @@ from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.routes import Form
 from dicom_node.store import schema
 from dicom_node.store.transitions import change_delivery, leased_delivery
+from dicom_node.store.waiting import is_due
 
 __all__ = ["answer", "fail", "finish", "from_row", "lease", "outstanding"]
 
@@ -80,7 +81,7 @@ def lease(
         .where(
             _t.c.state == DeliveryState.PENDING.value,
             _t.c.destination == destination,
-            _t.c.not_before <= now,
+            is_due(_t, now),
         )
         .order_by(_t.c.id)
         .limit(1)

@@ -13,6 +13,7 @@ from dicom_node.domain.jobs import Job, JobEvent, JobState
 from dicom_node.store import schema
 from dicom_node.store.orders import order_from_json
 from dicom_node.store.transitions import change_job, leased_job
+from dicom_node.store.waiting import is_due
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,7 @@ def lease(connection: sa.Connection, now: float, lease_s: float) -> Job | None:
     """See `ports.Ledger.lease_job`."""
     row = connection.execute(
         sa.select(_t)
-        .where(_t.c.state == JobState.QUEUED.value, _t.c.not_before <= now)
+        .where(_t.c.state == JobState.QUEUED.value, is_due(_t, now))
         .order_by(_t.c.priority.desc(), _t.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)

@@ -5,7 +5,7 @@ Every function runs inside one transaction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
@@ -17,9 +17,22 @@ from dicom_node.store.transitions import change_delivery, change_job
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["count", "next_due", "put_back", "quarantine_strays"]
+__all__ = ["count", "is_due", "next_due", "put_back", "quarantine_strays"]
 
 _jobs, _deliveries = schema.jobs, schema.deliveries
+
+
+CLOCK_WENT_BACK_S: Final = 60.0
+"""A row that was changed so far in the future was changed before the clock was set back."""
+
+
+def is_due(table: sa.Table, now: float) -> sa.ColumnElement[bool]:
+    """Whether a waiting row may be leased: its time has come, or it was set by a clock that has
+    been set back since, and nobody knows how long it would wait.
+    """
+    return sa.or_(
+        table.c.not_before <= now, table.c.updated_at > now + CLOCK_WENT_BACK_S
+    )
 
 
 def put_back(connection: sa.Connection, now: float, *, expired_by: float | None) -> int:

@@ -154,7 +154,10 @@ class MemoryLedger:
     @_locked
     def lease_job(self, now: float, lease_s: float) -> Job | None:
         due = [
-            j for j in self._jobs if j.value.state is JobState.QUEUED and j.value.not_before <= now
+            j
+            for j in self._jobs
+            if j.value.state is JobState.QUEUED
+            and (j.value.not_before <= now or j.value.updated_at > now + 60.0)
         ]
         if not due:
             return None
@@ -236,7 +239,7 @@ class MemoryLedger:
             value = delivery.value
             if (value.destination, value.state) != (destination, DeliveryState.PENDING):
                 continue
-            if value.not_before > now:
+            if value.not_before > now and delivery.updated_at <= now + 60.0:
                 continue
             attempts = value.attempts + 1
             self._change_delivery(
