@@ -16,6 +16,7 @@ from synthesis.consistency.calibration import bundled_calibration, turn_deg
 from synthesis.diffusion import view_noise
 from synthesis.errors import NonFiniteError
 from synthesis.families import svdrr, vcdit
+from synthesis.framing import continued
 from synthesis.types import (
     ASSUMED_FIELD_MM,
     IntensityScale,
@@ -199,7 +200,10 @@ def _uncertainty(
 
 
 def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:
-    """A radiograph as the network reads it: square, centred, air around it, on [-1, 1].
+    """A radiograph as the network reads it: square, centred, continued to all sides, on [-1, 1].
+
+    The shorter sides are those of the detector or of the exposed field, and the body goes on beyond
+    them; with air there, a network takes the body to end (`synthesis.framing`).
 
     Args:
         source: Any shape, any spacing.
@@ -212,8 +216,8 @@ def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:
     resized, _, field_mm = _resized(source, size)
     rows, columns = resized.shape
     top, left = (size - rows) // 2, (size - columns) // 2
-    padded = F.pad(
-        resized, (left, size - columns - left, top, size - rows - top), mode="constant", value=-1.0
+    padded = continued(
+        resized, left=left, right=size - columns - left, top=top, bottom=size - rows - top
     )
     return padded.numpy(), field_mm
 

@@ -119,14 +119,17 @@ def test_an_unknown_spacing_is_said_to_be_nominal(engine: SynthesisEngine) -> No
     assert result.images[0].spacing_mm == pytest.approx((ASSUMED_FIELD_MM / 32,) * 2)
 
 
-def test_a_source_is_fitted_into_a_square_with_air_around_it() -> None:
+def test_a_source_is_fitted_into_a_square_and_the_body_goes_on_beside_it() -> None:
     pixels = np.full((40, 20), 3200.0)
     source = Radiograph(pixels=pixels, spacing_mm=(5.0, 5.0), view=PA, intensity=SCALE)
     image, field = fitted(source, 32)
     assert (image.shape, field) == ((32, 32), 200.0)
     np.testing.assert_allclose(image[:, 8:24], 1.0, atol=1e-6)
-    assert (image[:, :8] == -1.0).all()
-    assert (image[:, 24:] == -1.0).all()
+    for outwards in (image[16, 7::-1], image[16, 24:]):  # from the middle to the border
+        assert (np.diff(outwards) < 0).all()
+        assert outwards[0] > 0.5 and outwards[-1] < -0.99  # soon air
+    lying = Radiograph(pixels=pixels.T, spacing_mm=(5.0, 5.0), view=PA, intensity=SCALE)
+    np.testing.assert_allclose(fitted(lying, 32)[0], 1.0, atol=1e-6)
 
 
 def test_pixels_that_are_not_square_are_made_so() -> None:
