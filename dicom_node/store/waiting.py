@@ -30,9 +30,7 @@ def is_due(table: sa.Table, now: float) -> sa.ColumnElement[bool]:
     """Whether a waiting row may be leased: its time has come, or it was set by a clock that has
     been set back since, and nobody knows how long it would wait.
     """
-    return sa.or_(
-        table.c.not_before <= now, table.c.updated_at > now + CLOCK_WENT_BACK_S
-    )
+    return sa.or_(table.c.not_before <= now, table.c.updated_at > now + CLOCK_WENT_BACK_S)
 
 
 def put_back(connection: sa.Connection, now: float, *, expired_by: float | None) -> int:

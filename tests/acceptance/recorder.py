@@ -37,7 +37,8 @@ class Recorder:
         """Called before an answer goes out, with the number of instances that came so far."""
         self.on_action: Callable[[], None] = lambda: None
         """The same for a request for commitment."""
-        self.status = 0x0000
+        self.on_bytes: Callable[[str, bytes], object] = lambda uid, data: None
+        """Shown every data set that comes, with its SOP Instance UID."""
         self._node_port = node_port
         self._count = 0
         self._lock = threading.Lock()
@@ -69,8 +70,9 @@ class Recorder:
             )
             self._count += 1
             count = self._count
+        self.on_bytes(str(event.request.AffectedSOPInstanceUID), data)
         self.on_store(count)
-        return self.status
+        return 0x0000
 
     def _act(self, event: Any) -> tuple[int, None]:
         information = event.action_information

@@ -3,13 +3,15 @@
 The parts are handed to the composition root; the product knows nothing of them. The file ``fuse``
 in the current folder holds the point at which the process kills itself, once. ``--echo`` takes the
 engine's place by one that answers at once, ``--worker MODULE`` that of the engine's process by
-another, with short waits between the attempts of a job.
+another, with short waits between the attempts of a job. With ``--no-synthesis`` no job is done, and
+``--descriptors N`` is a ulimit.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -27,6 +29,7 @@ from tests.fakes.engine import FakeEngine
 
 if TYPE_CHECKING:
     from dicom_node.settings import Settings
+    from synthesis.types import SynthesisRequest, SynthesisResult
 
 FUSE = Path("fuse")
 _NONE_IS_NOTHING = ("lease_job", "lease_delivery", "ask_commitment")
@@ -86,16 +89,27 @@ class FusedSpool(FileSpool):
         die_at("a temporary file")
 
 
+class Echo(FakeEngine):
+    """Answers at once and remembers nothing, however long it runs."""
+
+    def synthesize(
+        self, model: str, request: SynthesisRequest, *, deadline_s: float
+    ) -> SynthesisResult:
+        self.requests.clear()
+        return super().synthesize(model, request, deadline_s=deadline_s)
+
+
 def rigged(settings: Settings, *, echo: bool, worker: str = "") -> Node:
     """The node with fuses in spool, ledger and engine."""
-    spool = FusedSpool(settings.node.data_dir / SPOOL_FOLDER)
+    keep = settings.retention.min_free_bytes
+    spool = FusedSpool(settings.node.data_dir / SPOOL_FOLDER, min_free_bytes=keep)
     parts: dict[str, Any] = {
         "spool": Fused(spool, "spool"),
         "ledger": Fused(open_ledger(settings.database_url()), "ledger"),
     }
     if echo:
         (path,) = settings.model_paths().values()
-        parts["engines"] = [Fused(FakeEngine(weights=weights_digest(path)), "engine")]
+        parts["engines"] = [Fused(Echo(weights=weights_digest(path)), "engine")]
     if worker:
         paths = {name: str(path) for name, path in settings.model_paths().items()}
         rest = RetryPolicy(first_s=0.2, factor=2.0, max_s=1.0, attempts=10**9)
@@ -111,7 +125,16 @@ def rigged(settings: Settings, *, echo: bool, worker: str = "") -> Node:
 def main(arguments: list[str]) -> int:
     settings = load(Path(option(arguments, "--config")))
     echo, worker = "--echo" in arguments, option(arguments, "--worker")
-    return serve(settings, build=lambda given: rigged(given, echo=echo, worker=worker))
+    if limit := option(arguments, "--descriptors"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), int(limit)))
+
+    def build_rigged(given: Settings) -> Node:
+        node = rigged(given, echo=echo, worker=worker)
+        if "--no-synthesis" in arguments:
+            node = dataclasses.replace(node, synthesizing=())
+        return node
+
+    return serve(settings, build=build_rigged)
 
 
 def option(arguments: list[str], name: str) -> str:
