@@ -86,6 +86,7 @@ def job_json(row: JobRow, *, events: bool = False) -> dict[str, Any]:
             "samples": order.samples,
             "steps": order.steps,
             "min_consistency": order.min_consistency,
+            "allow_ineligible": order.allow_ineligible,
             "seed": order.seed,
             "priority": order.priority,
             "events": [

@@ -14,7 +14,8 @@ from synthesis import checkpoint
 from synthesis.consistency import epipolar_scores
 from synthesis.consistency.calibration import bundled_calibration, turn_deg
 from synthesis.diffusion import view_noise
-from synthesis.errors import NonFiniteError
+from synthesis.eligibility import judge
+from synthesis.errors import IneligibleError, NonFiniteError
 from synthesis.families import svdrr, vcdit
 from synthesis.framing import continued
 from synthesis.types import (
@@ -67,6 +68,9 @@ class SynthesisEngine:
     def synthesize(self, request: SynthesisRequest) -> SynthesisResult:
         """Make every view of a request.
 
+        An image that is no upright frontal chest radiograph is refused first, unless the request
+        allows it.
+
         With several samples a view, the one is kept that agrees best with the source (epipolar
         consistency); where that says nothing, as at the source's own angle, the one nearest to
         their mean. Their standard deviation is the view's uncertainty.
@@ -76,9 +80,16 @@ class SynthesisEngine:
         does it, by the mean over a central field; `SynthesisResult.exposures` holds the constants.
 
         Raises:
+            IneligibleError: The source is no image to synthesize from.
             NonFiniteError: The model produced NaN or infinity.
         """
         began = time.monotonic()
+        eligibility = judge(request.source)
+        if not (eligibility.eligible or request.allow_ineligible):
+            raise IneligibleError(
+                f"no views are made from this source: {eligibility.reason}; "
+                "where that is wrong, set allow_ineligible and try again"
+            )
         steps = request.steps or self.identity.default_steps
         size = self.identity.resolution
         image, field_mm = fitted(request.source, size)
@@ -122,6 +133,8 @@ class SynthesisEngine:
             scores=kept_scores,
             percentiles=_percentiles(request, kept_scores),
             uncertainty=_uncertainty(stack, scale) if request.samples > 1 else None,
+            eligibility=eligibility.score,
+            ineligible="" if eligibility.eligible else eligibility.reason,
             steps=steps,
             seed=request.seed,
             seconds=time.monotonic() - began,

@@ -3,6 +3,7 @@
     SynthesisError
     ├── ViewError          a view or view set that cannot exist
     ├── RadiographError    an image the library cannot read as a radiograph
+    ├── IneligibleError    a radiograph that is not what views can be made from
     ├── VolumeError        a CT volume that cannot be rendered
     ├── DataError          a data set of rendered views that cannot be imported
     ├── CheckpointError    weights that are missing, broken or of another shape
@@ -16,6 +17,7 @@ from __future__ import annotations
 __all__ = [
     "CheckpointError",
     "DataError",
+    "IneligibleError",
     "NonFiniteError",
     "RadiographError",
     "SynthesisError",
@@ -34,6 +36,10 @@ class ViewError(SynthesisError, ValueError):
 
 class RadiographError(SynthesisError, ValueError):
     """An array that cannot be read as a radiograph."""
+
+
+class IneligibleError(SynthesisError, ValueError):
+    """A source that is no upright frontal chest radiograph, as far as can be judged."""
 
 
 class VolumeError(SynthesisError, ValueError):

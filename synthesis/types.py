@@ -305,6 +305,7 @@ class SynthesisRequest:
         steps: Network evaluations a view; None = the model's default.
         seed: Noise of (sample, view) comes from (seed, sample, view) alone, so a result never
             depends on batch size, order or device count.
+        allow_ineligible: Make views also of what does not look like an upright frontal chest.
 
     Raises:
         ViewError: samples or steps is below 1.
@@ -315,6 +316,7 @@ class SynthesisRequest:
     samples: int = 1
     steps: int | None = None
     seed: int = 0
+    allow_ineligible: bool = False
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -344,6 +346,8 @@ class SynthesisResult:
             that agree less; None likewise.
         uncertainty: Standard deviation over the samples, in the source's detector values, one map
             of the image's shape a view; None when there was one sample.
+        eligibility: The source's score as an upright frontal chest radiograph, 0 to 1.
+        ineligible: Why the source would have been refused; empty when it is eligible.
     """
 
     images: tuple[Radiograph, ...]
@@ -357,6 +361,8 @@ class SynthesisResult:
     scores: tuple[float | None, ...] = ()
     percentiles: tuple[float | None, ...] = ()
     uncertainty: tuple[NDArray[np.float32], ...] | None = None
+    eligibility: float | None = None
+    ineligible: str = ""
 
 
 def azimuth_sweep(

@@ -89,6 +89,7 @@ class Order:
         targets: Where the result goes, in order.
         priority: Larger is sooner.
         min_consistency: Least consistency of a view with its source; None asks for none.
+        allow_ineligible: Synthesize also from what does not look like an upright frontal chest.
     """
 
     route: str
@@ -102,6 +103,7 @@ class Order:
     targets: tuple[Target, ...]
     priority: int
     min_consistency: float | None = None
+    allow_ineligible: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,8 @@ class Provenance:
             agree less.
         spread: Mean of the standard deviation over the samples, in the source's detector values;
             None when one was drawn.
+        eligibility: The source's score as an upright frontal chest radiograph, 0 to 1.
+        ineligible: Why the source would have been refused, had the route not allowed it.
         synthesized_at: ISO 8601, with offset.
     """
 
@@ -70,6 +72,8 @@ class Provenance:
     consistency: float | None = None
     consistency_percentile: float | None = None
     spread: float | None = None
+    eligibility: float | None = None
+    ineligible: str = ""
 
     def to_json(self) -> str:
         """One text per value."""

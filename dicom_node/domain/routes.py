@@ -138,6 +138,7 @@ class Route:
         digest: SHA-256 of the route as configured (canonical JSON of its settings, view set and
             model included), recorded with every decision.
         min_consistency: Least consistency of a view with its source; below it nothing is sent.
+        allow_ineligible: Synthesize also from what does not look like an upright frontal chest.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Route:
     digest: str
     enabled: bool = True
     min_consistency: float | None = None
+    allow_ineligible: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,6 +169,7 @@ def _encode(message: Message) -> tuple[dict[str, Any], list[NDArray[np.float32]]
                 "samples": request.samples,
                 "steps": request.steps,
                 "seed": request.seed,
+                "allow_ineligible": request.allow_ineligible,
             }
             return fields, [request.source.pixels]
         case Loaded(identity=identity):
@@ -183,6 +184,8 @@ def _encode(message: Message) -> tuple[dict[str, Any], list[NDArray[np.float32]]
                 "scores": list(result.scores),
                 "percentiles": list(result.percentiles),
                 "uncertainty": result.uncertainty is not None,
+                "eligibility": result.eligibility,
+                "ineligible": result.ineligible,
                 "steps": result.steps,
                 "seed": result.seed,
                 "seconds": result.seconds,
@@ -208,6 +211,7 @@ def _decode(fields: dict[str, Any], arrays: Iterator[NDArray[np.float32]]) -> Me
                 samples=fields["samples"],
                 steps=fields["steps"],
                 seed=fields["seed"],
+                allow_ineligible=fields["allow_ineligible"],
             )
             return Synthesize(model=fields["model"], request=request)
         case "loaded":
@@ -222,6 +226,8 @@ def _decode(fields: dict[str, Any], arrays: Iterator[NDArray[np.float32]]) -> Me
                 scores=tuple(fields["scores"]),
                 percentiles=tuple(fields["percentiles"]),
                 uncertainty=tuple(next(arrays) for _ in images) if fields["uncertainty"] else None,
+                eligibility=fields["eligibility"],
+                ineligible=fields["ineligible"],
                 steps=fields["steps"],
                 seed=fields["seed"],
                 seconds=fields["seconds"],

@@ -75,6 +75,8 @@ def derivation_words(provenance: Provenance, *, nominal: bool) -> str:
 def _trust_words(provenance: Provenance) -> str:
     """What is known of how far the view can be trusted; empty when nothing is."""
     words = ""
+    if provenance.ineligible:
+        words += f"The source was NOT ELIGIBLE, {provenance.ineligible}, and allowed by the route. "
     if provenance.consistency is not None:
         words += f"Epipolar consistency with the source {provenance.consistency:.3f}"
         if provenance.consistency_percentile is not None:

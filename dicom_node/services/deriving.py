@@ -162,6 +162,8 @@ def _provenance(
         exposure=result.exposures[index] if result.exposures else 0.0,
         consistency=result.scores[index] if result.scores else None,
         consistency_percentile=result.percentiles[index] if result.percentiles else None,
+        eligibility=result.eligibility,
+        ineligible=result.ineligible,
         spread=None if result.uncertainty is None else float(result.uncertainty[index].mean()),
         samples=order.samples,
         steps=result.steps,

@@ -135,6 +135,7 @@ class Planning:
             samples=route.samples,
             steps=route.steps,
             min_consistency=route.min_consistency,
+            allow_ineligible=route.allow_ineligible,
             seed=seed_of(source_digest=row.image.digest, **content),
             targets=self._targets(route),
             priority=route.priority,

@@ -112,6 +112,7 @@ class Synthesizing:
             samples=job.order.samples,
             steps=job.order.steps,
             seed=job.order.seed,
+            allow_ineligible=job.order.allow_ineligible,
         )
         result = self.engine.synthesize(job.order.model, request, deadline_s=self.deadline_s)
         deriving.check_result(job, result)

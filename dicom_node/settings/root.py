@@ -183,6 +183,7 @@ class Settings(Section):
             samples=route.synthesize.samples,
             steps=route.synthesize.steps,
             min_consistency=route.synthesize.min_consistency,
+            allow_ineligible=route.synthesize.allow_ineligible,
             send_to=route.send_to,
             priority=route.priority,
             digest=_route_digest(route, plan),

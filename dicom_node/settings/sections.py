@@ -303,6 +303,9 @@ class SynthesizeSettings(Section):
     min_consistency: Annotated[float, Field(strict=True, ge=-1, le=1)] | None = None
     """Least epipolar consistency (at most 1) of every view with its source. A job with a view below
     it is quarantined and nothing of it is sent; null sends whatever is made."""
+    allow_ineligible: Flag = False
+    """true makes views also from what does not look like an upright frontal chest radiograph; else
+    such an image is quarantined. What was allowed so is said in every object."""
 
 
 class RouteSettings(Section):

@@ -25,7 +25,11 @@ __all__ = ["order_from_json", "order_to_json", "terms_from_json", "terms_to_json
 def order_to_json(order: Order) -> str:
     """One text per order."""
     # What later versions ask for is written only where it is asked for: old texts stay as they are.
-    asked = {} if order.min_consistency is None else {"min_consistency": order.min_consistency}
+    asked: dict[str, float | bool] = {}
+    if order.min_consistency is not None:
+        asked["min_consistency"] = order.min_consistency
+    if order.allow_ineligible:
+        asked["allow_ineligible"] = True
     return canonical_json(
         {
             "route": order.route,
@@ -80,6 +84,7 @@ def order_from_json(text: str) -> Order:
             ),
             priority=value["priority"],
             min_consistency=value.get("min_consistency"),
+            allow_ineligible=value.get("allow_ineligible", False),
         )
     except (KeyError, TypeError, ValueError, ViewError) as error:
         raise IntegrityError("a row of the ledger holds an order that cannot be read") from error

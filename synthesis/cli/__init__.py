@@ -15,6 +15,7 @@ import typer
 from synthesis.cli.averaging import average
 from synthesis.cli.consistency import evaluate_consistency
 from synthesis.cli.converting import convert
+from synthesis.cli.eligibility import evaluate_eligibility, train_eligibility
 from synthesis.cli.evaluating import evaluate
 from synthesis.cli.importing import import_drr
 from synthesis.cli.inspecting import inspect
@@ -42,6 +43,8 @@ app.command()(train)
 app.command()(sample)
 app.command()(evaluate)
 app.command("evaluate-consistency")(evaluate_consistency)
+app.command("train-eligibility")(train_eligibility)
+app.command("evaluate-eligibility")(evaluate_eligibility)
 app.command("evaluate-steps")(evaluate_steps)
 app.command("mean-views")(average)
 app.command()(inspect)

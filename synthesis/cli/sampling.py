@@ -55,6 +55,13 @@ def sample(
     spacing_mm: Annotated[
         float | None, typer.Option(min=1e-3, help="Pixel pitch of the source at the detector.")
     ] = None,
+    allow_ineligible: Annotated[
+        bool,
+        typer.Option(
+            "--allow-ineligible",
+            help="Make views also of what does not look like an upright frontal chest radiograph.",
+        ),
+    ] = False,
     line_integrals: Annotated[
         bool, typer.Option("--line-integrals", help="The source is a DRR on the fixed scale.")
     ] = False,
@@ -74,7 +81,12 @@ def sample(
         source, view=view, spacing_mm=spacing_mm, line_integrals=line_integrals, inverted=inverted
     )
     request = SynthesisRequest(
-        source=radiograph, views=_views(views, view), samples=samples, steps=steps, seed=seed
+        source=radiograph,
+        views=_views(views, view),
+        samples=samples,
+        steps=steps,
+        seed=seed,
+        allow_ineligible=allow_ineligible,
     )
     result = load(checkpoint, device=device).synthesize(request)
     paths = write_pictures(radiograph, result.images, out)
@@ -82,6 +94,8 @@ def sample(
         write_uncertainty(result.images, result.uncertainty, out)
     for image, score in zip(result.images, result.scores, strict=True):
         typer.echo(f"{image.view.label}: consistency {'-' if score is None else f'{score:.3f}'}")
+    if result.ineligible:
+        typer.echo(f"the source was not eligible: {result.ineligible}", err=True)
     typer.echo(
         f"{len(paths) - 1} views in {result.seconds:.1f} s ({result.steps} steps): {paths[-1]}"
     )

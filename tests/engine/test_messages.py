@@ -50,6 +50,12 @@ def test_a_request_arrives_as_it_left_to_the_last_bit(
     assert same_image(got.source, sent.source)
     assert got.views == sent.views
     assert (got.samples, got.steps, got.seed) == (2, 7, 2**40 + 1)
+    assert got.allow_ineligible is False
+    allowed = through(
+        messages.Synthesize(model="chest", request=replace(sent, allow_ineligible=True))
+    )
+    assert isinstance(allowed, messages.Synthesize)
+    assert allowed.request.allow_ineligible is True
 
 
 def test_a_result_arrives_as_it_left() -> None:
@@ -66,6 +72,8 @@ def test_a_result_arrives_as_it_left() -> None:
         scores=(0.75, None),
         percentiles=(98.5, None),
         uncertainty=(source.pixels / 3, source.pixels * 2),
+        eligibility=0.125,
+        ineligible="it looks like noise",
     )
     arrived = through(messages.Done(result=sent))
     assert isinstance(arrived, messages.Done)
@@ -74,6 +82,7 @@ def test_a_result_arrives_as_it_left() -> None:
     assert (got.model, got.chosen, got.steps, got.seed) == (IDENTITY, (1, 0), 7, 3)
     assert (got.seconds, got.spacing_nominal) == (0.1, True)
     assert (got.exposures, got.scores, got.percentiles) == ((0, 1.5), (0.75, None), (98.5, None))
+    assert (got.eligibility, got.ineligible) == (0.125, "it looks like noise")
     assert got.uncertainty is not None and sent.uncertainty is not None
     for one, other in zip(got.uncertainty, sent.uncertainty, strict=True):
         assert np.array_equal(one, other)

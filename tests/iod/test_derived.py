@@ -249,6 +249,12 @@ def test_how_far_a_view_can_be_trusted_is_in_its_description_and_provenance() ->
     assert '"consistency":0.8125' in known.to_json()
     assert '"consistency_percentile":98.6' in known.to_json()
     assert '"spread":12.345' in known.to_json()
+    allowed = replace(known, ineligible="it looks like noise", eligibility=0.01)
+    words = derivation_words(allowed, nominal=True)
+    assert "NOT ELIGIBLE, it looks like noise, and allowed by the route" in words
+    assert "NOMINAL" in words
+    assert len(words) < 1024
+    assert '"ineligible":"it looks like noise"' in allowed.to_json()
 
 
 def test_a_long_route_name_leaves_the_warnings_in_the_description() -> None:

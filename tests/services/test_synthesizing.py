@@ -319,6 +319,30 @@ def test_the_spread_over_the_samples_is_told_in_the_sources_values(node: Node) -
         assert f"spread over the samples {level:g}" in ds.DerivationDescription
 
 
+def test_a_route_that_allows_ineligible_sources_says_so_in_every_object(node: Node) -> None:
+    node.engine = Twisted(eligibility=0.01, ineligible="it looks like noise")
+    node.routes = (route(allow_ineligible=True),)
+    node.receiving.receive(received(1))
+    node.plan()
+    node.synthesize()
+    assert node.engine.requests[0].allow_ineligible is True
+    for ds in made(node, node.only_job().deliveries[0]):
+        (block,) = (e for e in ds if e.tag.is_private and e.VR == "UT")
+        told = json.loads(block.value)
+        assert (told["eligibility"], told["ineligible"]) == (0.01, "it looks like noise")
+        assert "NOT ELIGIBLE" in ds.DerivationDescription
+
+
+def test_an_ineligible_source_is_quarantined_at_once_with_the_engines_reason(node: Node) -> None:
+    node.engine = FakeEngine(EngineInputError("no views are made from this source: it looks ..."))
+    node.receiving.receive(received(1))
+    node.plan()
+    node.synthesize()
+    job = node.only_job().job
+    assert job.state is JobState.QUARANTINED
+    assert "no views are made from this source" in job.last_error
+
+
 def test_other_weights_than_ordered_are_quarantined(queued: Node) -> None:
     queued.engine = FakeEngine(weights="cd" * 32)
     queued.synthesize()

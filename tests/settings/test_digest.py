@@ -44,6 +44,7 @@ def test_what_does_not_change_the_work_keeps_the_digest(
         ("samples: 1", "samples: 2"),
         ("steps: null", "steps: 4"),
         ("steps: null", "min_consistency: 0.5"),
+        ("steps: null", "allow_ineligible: true"),
         ("step_deg: 30", "step_deg: 15"),
         ("skip_source: true", "skip_source: false"),
         ("views: sweep-30", "views: lateral-left"),

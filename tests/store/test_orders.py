@@ -49,6 +49,7 @@ orders = st.builds(
     ).map(tuple),
     priority=st.integers(-9, 9),
     min_consistency=st.none() | st.floats(-1, 1),
+    allow_ineligible=st.booleans(),
 )
 terms = st.lists(
     st.builds(
@@ -96,9 +97,10 @@ def test_the_text_of_an_order_never_changes() -> None:
 
 
 def test_what_a_later_version_asks_for_is_in_the_text_only_where_it_is_asked_for() -> None:
-    asked = replace(ORDER, min_consistency=0.5)
-    assert json.loads(order_to_json(asked)) == json.loads(TEXT) | {"min_consistency": 0.5}
-    assert order_from_json(order_to_json(asked)) == asked
+    for asked in ({"min_consistency": 0.5}, {"allow_ineligible": True}):
+        order = replace(ORDER, **asked)  # type: ignore[arg-type]
+        assert json.loads(order_to_json(order)) == json.loads(TEXT) | asked
+        assert order_from_json(order_to_json(order)) == order
 
 
 @pytest.mark.parametrize("field", sorted(json.loads(TEXT)))

@@ -129,7 +129,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sample_writes_a_png_a_view_and_a_contact_sheet(
     picture: Path, checkpoint_path: Path, tmp_path: Path
 ) -> None:
-    common = ("sample", "--checkpoint", checkpoint_path, "--source", picture)
+    common = ("sample", "--checkpoint", checkpoint_path, "--source", picture, "--allow-ineligible")
     assert run(*common, "--views", "-60:60:60", "--out", tmp_path / "a", "--steps", 1) == 0
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "001_rao-60.png", "002_lao-60.png", "contact_sheet.png"
@@ -159,7 +159,8 @@ def test_sample_reads_line_integrals_and_an_ap_source(
         "10:20:10",
     )
     assert run(
-        "sample", "--checkpoint", checkpoint_path, "--source", path, "--out", tmp_path, *arguments
+        "sample", "--checkpoint", checkpoint_path, "--allow-ineligible",
+        "--source", path, "--out", tmp_path, *arguments,
     ) == 0  # fmt: skip
     assert (tmp_path / "001_rao-170.png").exists()  # 180 + 10, from the back
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ import torch
 from synthesis import checkpoint
 from synthesis.checkpoint import Card
 from synthesis.consistency import epipolar_consistency
+from synthesis.eligibility.judging import LEAST_SCORE
 from synthesis.engine import ASSUMED_FIELD_MM, SynthesisEngine, fitted, load
-from synthesis.errors import CheckpointError, NonFiniteError
+from synthesis.errors import CheckpointError, IneligibleError, NonFiniteError
 from synthesis.families import vcdit
 from synthesis.types import (
     IntensityScale,
@@ -40,6 +42,11 @@ def radiograph(
     return Radiograph(pixels=pixels, spacing_mm=spacing, view=view, intensity=SCALE)
 
 
+def asked(**values: Any) -> SynthesisRequest:
+    """A request that takes any source: those here are no chests."""
+    return SynthesisRequest(**{"allow_ineligible": True} | values)
+
+
 def sweep(view: View = PA) -> ViewSet:
     return azimuth_sweep(
         source=view, from_deg=-90, to_deg=90, step_deg=45, skip_source=True, name="s"
@@ -54,7 +61,7 @@ def engine(checkpoint_path: Path) -> SynthesisEngine:
 def test_every_view_comes_back_in_order_with_its_view_and_the_grey_levels_of_its_source(
     engine: SynthesisEngine,
 ) -> None:
-    request = SynthesisRequest(source=radiograph(), views=sweep())
+    request = asked(source=radiograph(), views=sweep())
     result = engine.synthesize(request)
     assert [image.view for image in result.images] == list(request.views)
     assert {image.pixels.shape for image in result.images} == {(32, 32)}
@@ -66,7 +73,7 @@ def test_every_view_comes_back_in_order_with_its_view_and_the_grey_levels_of_its
 
 
 def test_views_differ_and_seeds_differ(engine: SynthesisEngine) -> None:
-    request = SynthesisRequest(source=radiograph(), views=sweep())
+    request = asked(source=radiograph(), views=sweep())
     images = [image.pixels for image in engine.synthesize(request).images]
     assert all(np.abs(a - b).max() > 1 for i, a in enumerate(images) for b in images[:i])
     other = engine.synthesize(replace(request, seed=1)).images[0].pixels
@@ -74,14 +81,14 @@ def test_views_differ_and_seeds_differ(engine: SynthesisEngine) -> None:
 
 
 def test_the_same_request_gives_the_same_pixels(engine: SynthesisEngine) -> None:
-    request = SynthesisRequest(source=radiograph(), views=sweep(), seed=5)
+    request = asked(source=radiograph(), views=sweep(), seed=5)
     first, second = engine.synthesize(request), engine.synthesize(request)
     for a, b in zip(first.images, second.images, strict=True):
         assert np.array_equal(a.pixels, b.pixels)
 
 
 def test_a_view_does_not_depend_on_the_others_nor_on_their_order(engine: SynthesisEngine) -> None:
-    request = SynthesisRequest(source=radiograph(), views=sweep(), seed=5)
+    request = asked(source=radiograph(), views=sweep(), seed=5)
     forward = engine.synthesize(request).images
     backward = engine.synthesize(
         replace(request, views=ViewSet(name="b", views=request.views.views[::-1]))
@@ -96,7 +103,7 @@ def test_a_view_does_not_depend_on_the_others_nor_on_their_order(engine: Synthes
 
 
 def test_steps_are_what_was_asked(engine: SynthesisEngine) -> None:
-    request = SynthesisRequest(source=radiograph(), views=sweep())
+    request = asked(source=radiograph(), views=sweep())
     one, four = (engine.synthesize(replace(request, steps=n)) for n in (1, 4))
     assert (one.steps, four.steps) == (1, 4)
     assert np.abs(one.images[0].pixels - four.images[0].pixels).max() > 0.1
@@ -105,16 +112,14 @@ def test_steps_are_what_was_asked(engine: SynthesisEngine) -> None:
 def test_the_field_is_the_longer_side_of_the_source_and_the_pixels_divide_it(
     engine: SynthesisEngine,
 ) -> None:
-    result = engine.synthesize(
-        SynthesisRequest(source=radiograph((48, 40), (7.0, 9.0)), views=sweep())
-    )
+    result = engine.synthesize(asked(source=radiograph((48, 40), (7.0, 9.0)), views=sweep()))
     assert not result.spacing_nominal
     # 48 x 7 = 336 mm high, 40 x 9 = 360 mm wide
     assert result.images[0].spacing_mm == pytest.approx((360 / 32, 360 / 32))
 
 
 def test_an_unknown_spacing_is_said_to_be_nominal(engine: SynthesisEngine) -> None:
-    result = engine.synthesize(SynthesisRequest(source=radiograph(spacing=None), views=sweep()))
+    result = engine.synthesize(asked(source=radiograph(spacing=None), views=sweep()))
     assert result.spacing_nominal
     assert result.images[0].spacing_mm == pytest.approx((ASSUMED_FIELD_MM / 32,) * 2)
 
@@ -143,7 +148,7 @@ def test_pixels_that_are_not_square_are_made_so() -> None:
 
 def test_an_ap_source_is_turned_about_as_a_pa_source_is(engine: SynthesisEngine) -> None:
     source = radiograph(view=AP)
-    result = engine.synthesize(SynthesisRequest(source=source, views=sweep(AP)))
+    result = engine.synthesize(asked(source=source, views=sweep(AP)))
     assert [image.view.primary_deg for image in result.images] == [90.0, 135.0, -135.0, -90.0]
     assert {image.view.seen_from for image in result.images} == {SeenFrom.TUBE}
     # The geometry's guess is the same; the network is told which end the tube is at.
@@ -179,7 +184,7 @@ def drawn(engine: SynthesisEngine, request: SynthesisRequest, view: View) -> lis
 def test_of_several_samples_the_most_consistent_is_kept_with_its_score(
     engine: SynthesisEngine,
 ) -> None:
-    request = SynthesisRequest(source=radiograph((40, 40)), views=sweep(), samples=5)
+    request = asked(source=radiograph((40, 40)), views=sweep(), samples=5)
     result = engine.synthesize(request)
     spacing = (320.0 / 32,) * 2
     small, _ = fitted(request.source, 32)  # square, so nothing is padded
@@ -210,7 +215,7 @@ def test_of_several_samples_the_most_consistent_is_kept_with_its_score(
 def test_the_uncertainty_is_the_spread_of_the_samples_in_detector_values(
     engine: SynthesisEngine,
 ) -> None:
-    request = SynthesisRequest(source=radiograph(), views=sweep(), samples=3)
+    request = asked(source=radiograph(), views=sweep(), samples=3)
     result = engine.synthesize(request)
     assert result.uncertainty is not None
     for view, spread in zip(request.views, result.uncertainty, strict=True):
@@ -221,7 +226,7 @@ def test_the_uncertainty_is_the_spread_of_the_samples_in_detector_values(
 
 
 def test_one_sample_has_a_score_and_no_uncertainty(engine: SynthesisEngine) -> None:
-    result = engine.synthesize(SynthesisRequest(source=radiograph(), views=sweep()))
+    result = engine.synthesize(asked(source=radiograph(), views=sweep()))
     assert result.uncertainty is None
     assert len(result.scores) == len(result.images)
     assert all(score is not None and -1 <= score <= 1 for score in result.scores)
@@ -230,9 +235,7 @@ def test_one_sample_has_a_score_and_no_uncertainty(engine: SynthesisEngine) -> N
 def test_where_consistency_says_nothing_the_sample_nearest_to_the_mean_is_kept(
     engine: SynthesisEngine,
 ) -> None:
-    request = SynthesisRequest(
-        source=radiograph(), views=ViewSet(name="same", views=(PA,)), samples=5
-    )
+    request = asked(source=radiograph(), views=ViewSet(name="same", views=(PA,)), samples=5)
     result = engine.synthesize(request)
     stack = torch.stack(drawn(engine, request, PA))
     distance = (stack - stack.mean(0)).square().sum((1, 2))
@@ -245,7 +248,7 @@ def test_a_view_that_lets_less_through_is_exposed_until_its_middle_is_as_dark_as
     for level in (400.0, 1500.0, 2900.0):  # thin, thick: only a longer exposure is ever given
         pixels = np.full((32, 32), level)
         source = Radiograph(pixels=pixels, spacing_mm=(11.0, 11.0), view=PA, intensity=SCALE)
-        result = engine.synthesize(SynthesisRequest(source=source, views=sweep()))
+        result = engine.synthesize(asked(source=source, views=sweep()))
         for image, exposure in zip(result.images, result.exposures, strict=True):
             middle = float(image.pixels[8:-8, 8:-8].mean())
             assert exposure >= 0
@@ -265,7 +268,7 @@ def test_weights_that_overflow_are_an_error_not_an_image(tmp_path: Path) -> None
     path = tmp_path / "x.safetensors"
     checkpoint.write(path, network, Card(name="x", version="0", steps=1, trained={}))
     with pytest.raises(NonFiniteError, match="x produced NaN"):
-        load(path, device="cpu").synthesize(SynthesisRequest(source=radiograph(), views=sweep()))
+        load(path, device="cpu").synthesize(asked(source=radiograph(), views=sweep()))
 
 
 def test_weights_with_nan_are_refused_before_anything_is_made(tmp_path: Path) -> None:
@@ -283,3 +286,16 @@ def test_guesses_are_made_where_the_images_are() -> None:
     images = torch.zeros(4, 1, 32, 32, device="meta")
     made = vcdit.guesses(images, PA, sweep().views, field_mm=358.4)
     assert (made.device.type, made.shape) == ("meta", (4, 1, 32, 32))
+
+
+def test_a_source_that_is_no_chest_is_refused_with_the_reason(engine: SynthesisEngine) -> None:
+    request = SynthesisRequest(source=radiograph(), views=sweep())
+    with pytest.raises(IneligibleError, match="no views are made from this source: it looks like"):
+        engine.synthesize(request)
+
+
+def test_what_was_allowed_though_it_would_be_refused_is_said(engine: SynthesisEngine) -> None:
+    result = engine.synthesize(asked(source=radiograph(), views=sweep()))
+    assert result.ineligible.startswith("it looks like")
+    assert result.eligibility is not None
+    assert result.eligibility < LEAST_SCORE

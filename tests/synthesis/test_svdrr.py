@@ -389,7 +389,8 @@ SCALE = IntensityScale(low=200.0, high=3200.0)
 def request(view: View = PA, **changes: Any) -> SynthesisRequest:
     pixels = 700.0 + 900.0 * (chest(96, 80).numpy() + 1.0)
     source = Radiograph(pixels=pixels, spacing_mm=(4.0, 4.0), view=view, intensity=SCALE)
-    return SynthesisRequest(source=source, **{"views": VIEWS, "steps": 2, **changes})
+    values = {"views": VIEWS, "steps": 2, "allow_ineligible": True, **changes}
+    return SynthesisRequest(source=source, **values)
 
 
 @pytest.fixture(scope="module")

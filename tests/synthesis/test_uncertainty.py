@@ -56,7 +56,7 @@ def test_sample_writes_maps_only_when_asked_and_the_views_stay_the_same(
     np.save(source, rng.random((40, 40)).cumsum(axis=0))
     common = [
         "sample", "--checkpoint", str(checkpoint_path), "--source", str(source), "--views", "30,60",
-        "--samples", "2",
+        "--samples", "2", "--allow-ineligible",
     ]  # fmt: skip
     assert main([*common, "--out", str(tmp_path / "plain")]) == 0
     assert main([*common, "--out", str(tmp_path / "maps"), "--uncertainty"]) == 0
