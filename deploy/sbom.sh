@@ -2,7 +2,8 @@
 # Writes what is installed in a Python environment as CycloneDX JSON: names, versions, licences,
 # package URLs, and who needs whom.
 #
-#   bash deploy/sbom.sh [PYTHON [FILE]]      left out: the checkout's .venv, and sbom.json
+#   bash deploy/sbom.sh [PYTHON [FILE [OPTION...]]]    left out: the checkout's .venv, and sbom.json;
+#                                                      options are those of cyclonedx-py environment
 #
 # Made by cyclonedx-bom, the CycloneDX project's own tool: it reads the metadata of what is really
 # installed, where a list made from `pip inspect` would have to be turned into the format by hand and
@@ -32,5 +33,5 @@ if ! "$tool" -c 'import cyclonedx_py' 2>/dev/null; then
     "$tool" -m pip install --quiet --constraint "$root/deploy/constraints.txt" cyclonedx-bom
 fi
 "$tool" -m cyclonedx_py environment --output-reproducible --output-format JSON --spec-version 1.6 \
-    --pyproject "$root/pyproject.toml" --mc-type application --output-file "$file" "$python"
+    --pyproject "$root/pyproject.toml" --mc-type application "${@:3}" --output-file "$file" "$python"
 echo "$file: $("$python" -c 'import json, sys; print(len(json.load(open(sys.argv[1]))["components"]))' "$file") components" >&2

@@ -66,7 +66,7 @@ def test_a_backup_of_a_node_under_load_holds_all_that_was_acknowledged_before_an
     sender.start()
     wait_until(lambda: len(sender.acknowledged) >= 5, 60, "five images")
     before = list(sender.acknowledged)
-    backups = [tmp_path / name for name in ("first", "second.tar", "third")]
+    backups = [tmp_path / name for name in ("first", "second.tar")]
     for backup in backups:
         done = run("backup", "--config", node.config, "--to", backup)
         assert done.returncode == 0, done.stderr

@@ -83,12 +83,12 @@ def test_systemd_calls_it_well_protected(installed: Path) -> None:
     assert float(found[1]) <= EXPOSURE_AT_MOST
 
 
-@pytest.mark.slow
 def test_the_bill_of_materials_lists_everything_that_is_installed(tmp_path: Path) -> None:
     pytest.importorskip("cyclonedx_py")
     path = tmp_path / "sbom.json"
     subprocess.run(
-        ["bash", str(ROOT / "deploy" / "sbom.sh"), sys.executable, str(path)],
+        # Its check against the format's schema takes half a minute.
+        ["bash", str(ROOT / "deploy" / "sbom.sh"), sys.executable, str(path), "--no-validate"],
         check=True,
         capture_output=True,
         timeout=300,
