@@ -151,7 +151,8 @@ def _mask_depth(view: NDArray[np.floating]) -> NDArray[np.float64] | None:
             best, area = depth, float(depth.mean())
     if best is None:
         return None
-    # One cell more: the edge itself is interpolated.
+    # What of the mask reaches a little beyond the line, and one cell more: edges are interpolated.
+    best = np.maximum(best, np.minimum(run, best + 0.02 * height + 1.0))
     return np.where(best > 0.0, np.ceil(best) + max(height, width) // _CELLS, 0.0)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from dicom_node.domain.errors import ImageError
 from dicom_node.iod.grey import Window
+from synthesis.cleaning import AIR_PERCENT
 from synthesis.types import FRONTAL_DENSE, IntensityScale
 
 if TYPE_CHECKING:
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
     from dicom_node.iod.grey import Grey, GreyScale
 
-__all__ = ["AIR_PERCENT", "DENSE_PERCENT", "intensity_scale", "with_windows"]
-
-AIR_PERCENT: Final = 0.5
-"""Percentile taken as air: below it lie dead pixels and letters burned in black."""
+__all__ = ["DENSE_PERCENT", "intensity_scale", "with_windows"]
 
 DENSE_PERCENT: Final = 99.5
 """Percentile taken as dense: above it lie lead markers, clips and letters burned in white."""

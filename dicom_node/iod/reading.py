@@ -22,9 +22,8 @@ from dicom_node.iod.lossy import LossyHistory, lossy_history
 from dicom_node.iod.orientation import hanging
 from dicom_node.iod.shutter import stated_field
 from dicom_node.iod.spacing import detector_spacing_mm, pixel_aspect, squared
+from synthesis.cleaning import cleaned
 from synthesis.errors import SynthesisError
-from synthesis.exposure import exposed_field
-from synthesis.marks import filled, marks
 from synthesis.types import IntensityScale, Radiograph, View
 
 if TYPE_CHECKING:
@@ -182,18 +181,9 @@ def _seen(ds: FileDataset, grey: Grey) -> tuple[Grey, NDArray[np.float32], Inten
     """What a model may see: the exposed field alone, its own grey levels, without marks.
 
     The field is what padding, shutters and collimators that are stated leave, and then what the
-    image itself shows of such. The rest is cut off. Within the field's bounding box, a mask as dark
-    as air is air; what else is not exposed, and what letters hide, is continued from around it.
+    image itself shows of such (`synthesis.cleaning`).
     """
     valid = grey.valid & stated_field(ds, grey.valid.shape)
-    field = exposed_field(grey.attenuation, valid)
-    grey = replace(grey, valid=field.mask)
-    image, exposed = grey.attenuation[field.box], field.mask[field.box]
-    marked = marks(image, exposed)
-    body = field.mask.copy()
-    body[field.box] &= ~marked
-    intensity = intensity_scale(replace(grey, valid=body))
-    dark = ~exposed & valid[field.box] & (image <= intensity.low)
-    image = np.where(dark, np.float32(intensity.low), image)
-    hidden = marked | ~(exposed | dark)
-    return grey, filled(image, hidden) if hidden.any() else image, intensity
+    clean = cleaned(grey.attenuation, valid)
+    intensity = intensity_scale(replace(grey, valid=clean.body))
+    return replace(grey, valid=clean.field.mask), clean.image, intensity

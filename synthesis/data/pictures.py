@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from synthesis.cleaning import cleaned
 from synthesis.data.rendering import SCALE
 from synthesis.errors import RadiographError
 from synthesis.types import IntensityScale, Radiograph, View
@@ -32,6 +33,8 @@ def read_radiograph(
 ) -> Radiograph:
     """A grey PNG (8 or 16 bits) or a 2-D ``.npy`` as a radiograph; bright = dense.
 
+    Unless it is a rendered one, shutters and letters are taken out (`synthesis.cleaning`).
+
     Args:
         path: The file.
         view: Where it was taken from.
@@ -53,14 +56,18 @@ def read_radiograph(
         raise RadiographError(f"{path}: holds NaN or infinite values")
     if inverted:
         pixels = pixels.max() - pixels
-    low, high = np.percentile(pixels, _PERCENT)
+    if line_integrals:
+        intensity = SCALE
+    else:
+        clean = cleaned(pixels, np.ones(pixels.shape, np.bool_))
+        low, high = np.percentile(pixels[clean.body], _PERCENT)
+        intensity = IntensityScale.of_frontal(air=float(low), dense=float(high))
+        pixels = clean.image
     return Radiograph(
         pixels=pixels,
         spacing_mm=None if spacing_mm is None else (spacing_mm, spacing_mm),
         view=view,
-        intensity=SCALE
-        if line_integrals
-        else IntensityScale.of_frontal(air=float(low), dense=float(high)),
+        intensity=intensity,
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from synthesis.cleaning import cleaned
 from synthesis.data.appearance import glyph
 from synthesis.data.rendering import SCALE
 from synthesis.evaluation import metrics
@@ -31,7 +32,9 @@ from synthesis.types import (
 )
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from synthesis.evaluation.protocol import Truth
 
@@ -70,13 +73,17 @@ class Appearance:
 
     Attributes:
         name: What was done to it.
-        source: As it is read; its middle is that of the view.
+        source: As it is read: perhaps a part of the view.
         curve: Line integrals to the values of its pixels, monotone, so far as the look has one.
+        middle: Where its middle is, in parts of the view's side right of and below the view's.
+        side: Its longer side in parts of the view's.
     """
 
     name: str
     source: Radiograph
     curve: Curve
+    middle: tuple[float, float] = (0.0, 0.0)
+    side: float = 1.0
 
 
 def views(step_deg: float = 15.0) -> ViewSet:
@@ -122,14 +129,22 @@ def undone(values: NDArray[np.floating], curve: Curve) -> NDArray[np.float64]:
 
 
 def _read(
-    name: str, values: NDArray[np.floating], curve: Curve, *, spacing_mm: float | None
+    name: str, values: NDArray[np.floating], curve: Curve, *, size: int, spacing_mm: float | None
 ) -> Appearance:
+    """As a radiograph is read; ``values`` are of the middle of a view of ``size`` pixels."""
     pixels = np.asarray(values, np.float32)
-    air, dense = np.percentile(pixels, (0.5, 99.5))
+    clean = cleaned(pixels, np.ones(pixels.shape, np.bool_))
+    air, dense = np.percentile(pixels[clean.body], (0.5, 99.5))
+    (top, bottom), (left, right) = clean.field.rows, clean.field.columns
     return Appearance(
         name=name,
+        middle=(
+            ((left + right) / 2 - pixels.shape[1] / 2) / size,
+            ((top + bottom) / 2 - pixels.shape[0] / 2) / size,
+        ),
+        side=max(bottom - top, right - left) / size,
         source=Radiograph(
-            pixels=pixels,
+            pixels=clean.image,
             spacing_mm=None if spacing_mm is None else (spacing_mm, spacing_mm),
             view=FRONTAL,
             intensity=IntensityScale.of_frontal(air=float(air), dense=float(dense)),
@@ -171,8 +186,11 @@ def appearances(line: NDArray[np.floating], *, seed: int) -> list[Appearance]:
     looks["landscape"] = (stored[sixth : size - sixth], straight)
     return [
         Appearance(name="plain", source=plain, curve=lambda x: x),
-        *(_read(name, values, curve, spacing_mm=pitch) for name, (values, curve) in looks.items()),
-        _read("spacing unknown", stored, straight, spacing_mm=None),
+        *(
+            _read(name, values, curve, size=size, spacing_mm=pitch)
+            for name, (values, curve) in looks.items()
+        ),
+        _read("spacing unknown", stored, straight, size=size, spacing_mm=None),
     ]
 
 
@@ -264,6 +282,7 @@ def measure_appearances(
             [image.pixels + e for image, e in zip(result.images, exposures, strict=True)]
         )
         unit = torch.from_numpy(undone(values, look.curve) / (SCALE.high - SCALE.low))
+        unit = _in_place(unit, look, wanted)
         figures[look.name] = {
             "psnr_db": metrics.psnr_db(unit, true, data_range=1.0).numpy(),
             "ssim": metrics.ssim(unit, true, data_range=1.0).numpy(),
@@ -271,6 +290,32 @@ def measure_appearances(
         }
         advance(look.name)
     return figures
+
+
+def _in_place(
+    images: Float[Tensor, "views h w"], look: Appearance, wanted: ViewSet
+) -> Float[Tensor, "views h w"]:
+    """Views of a part of the field, put where they belong in views of the whole.
+
+    They turn about the middle of the part; from the side, what is beside it lies in the depth.
+    """
+    if look.side == 1.0 and look.middle == (0.0, 0.0):
+        return images
+    placed = []
+    for image, view in zip(images, wanted, strict=True):
+        right = look.middle[0] * np.cos(np.deg2rad(view.primary_deg))
+        theta = torch.tensor(
+            [
+                [1.0 / look.side, 0.0, -2.0 * right / look.side],
+                [0.0, 1.0 / look.side, -2.0 * look.middle[1] / look.side],
+            ],
+            dtype=image.dtype,
+        )
+        grid = F.affine_grid(theta[None], [1, 1, *image.shape], align_corners=False)
+        placed.append(
+            F.grid_sample(image[None, None], grid, padding_mode="border", align_corners=False)[0, 0]
+        )
+    return torch.stack(placed)
 
 
 def costs(
