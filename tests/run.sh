@@ -19,6 +19,7 @@ compgen -G '/usr/share/orthanc/plugins/*DicomWeb*' >/dev/null || missing+=(ortha
 for program in storescu storescp echoscu dcmdump; do
     command -v "$program" >/dev/null || { missing+=(dcmtk); break; }
 done
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 if [ ${#missing[@]} -gt 0 ]; then
     if ! is_debian_root || ! apt_install "${missing[@]}"; then
         say "Not here: ${missing[*]}. Tests that need them are skipped and listed at the end."
