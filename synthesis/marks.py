@@ -39,7 +39,8 @@ _WEAK: Final = 0.08
 """Likewise, of strokes that hang on a mark, and of text burned in."""
 
 _FEWEST: Final = 12
-"""Pixels that share the largest value where text is burned in; one noisy pixel is no letter."""
+"""Pixels that share the largest value where text is burned in; one noisy pixel is no letter. They
+are also twice as many as those that almost have it: anatomy's whitest values come in all sizes."""
 
 _CLIPPED: Final = 0.02
 """More of the field than this that shares the largest value is a clipped window, no text."""
@@ -74,7 +75,11 @@ def marks(image: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.b
     above = (peaks - beside) / (high - low)
     in_air = beside < low + 0.1 * (high - low)
     lead = (peaks >= white) & (_near_border(peaks.shape) | in_air)
-    written = _pooled(largest, cell, np.max) & (_FEWEST <= largest.sum() < _CLIPPED * valid.sum())
+    sharing = int(largest.sum())
+    almost = int((shown > shown.max() - 0.01 * (high - low)).sum()) - sharing
+    written = _pooled(largest, cell, np.max) & (
+        max(_FEWEST, 2 * almost) <= sharing < _CLIPPED * valid.sum()
+    )
     strong = (above > _ABOVE) & lead | (above > _WEAK) & written
     found = np.zeros(peaks.shape, np.bool_)
     # A letter's weaker strokes hang on its strong ones; bones that they touch do not count.

@@ -71,6 +71,12 @@ def test_what_is_broad_stays_although_it_is_the_whitest() -> None:
     assert not marks(image, everywhere(image))[310:410, 310:410].any()
 
 
+@pytest.mark.parametrize("step", [1.0, 2.0, 10.0, 25.0])
+def test_the_whitest_of_few_grey_levels_is_no_text(step: float) -> None:
+    image = np.rint(chest(2.0) / step).astype(np.float32)
+    assert not marks(image, everywhere(image)).any()
+
+
 def test_a_clipped_window_is_no_text() -> None:
     image = np.minimum(large(), np.float32(2300))
     assert (image == image.max()).mean() > 0.02
