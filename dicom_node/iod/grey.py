@@ -208,8 +208,8 @@ def _looked_up(table: Table, array: NDArray[np.generic]) -> _Values:
 def _presented(ds: Dataset, values: _Values) -> tuple[_Values, tuple[Window, ...]]:
     """The VOI transform (PS3.3 C.11.2) where it bends the values; a straight window where not.
 
-    Tables and windows are alternatives, none of them preferred (PS3.3 C.11.2.1.1); the first is what
-    viewers show at the start, a table before a window, so it is the first that is taken.
+    Tables and windows are alternatives, none of them preferred (PS3.3 C.11.2.1.1); viewers begin
+    with the first, a table before a window, so that is the one that is taken.
 
     A linear window is affine inside its limits, so applying it would only throw away what lies
     beyond them; it is handed on as the look of the image instead.
