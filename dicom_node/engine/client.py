@@ -213,9 +213,7 @@ class ChildEngine:
         assert self._child is not None
         return self._child
 
-    def _broken(
-        self, reason: str, blame: type[EngineError], *, counts: bool = True
-    ) -> EngineError:
+    def _broken(self, reason: str, blame: type[EngineError], *, counts: bool = True) -> EngineError:
         """Take leave of the process; when it is to blame, its next start waits."""
         if self._child is not None:
             self._child.kill()
