@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from synthesis.model.transformer import Expectation
     from synthesis.types import View
 
-__all__ = ["guesses", "pose_features", "synthesize"]
+__all__ = ["AIR", "guesses", "pose_features", "synthesize"]
+
+AIR: Final = -1.0
+"""No attenuation at all, the least there is."""
 
 
 def pose_features(
@@ -82,7 +85,7 @@ def synthesize(
     """All targets of one source in one batch.
 
     The first evaluation gives the expected image, with one step the answer; each further one is a
-    step of the flow that draws the detail around it.
+    step of the flow that draws the detail around it. Nothing is less than air.
 
     Args:
         model: In evaluation mode.
@@ -101,11 +104,11 @@ def synthesize(
     )
     known: Expectation = model(pose, guess, context)
     if steps == 1:
-        return known.image
+        return known.image.clamp_min(AIR)
 
     def denoise(z: Tensor, noise: Tensor, time: float) -> Tensor:
         times = torch.full((len(targets),), time, device=device)
         return model.draw(z, noise, times, known)
 
     detail = sample(denoise, noise * model.config.noise_scale, steps=steps - 1)
-    return known.image + DETAIL_UNIT * detail
+    return (known.image + DETAIL_UNIT * detail).clamp_min(AIR)
