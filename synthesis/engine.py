@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["ASSUMED_FIELD_MM", "SynthesisEngine", "fitted", "load"]
 
 _BATCH: Final = 64
-"""Views at a time, so that memory stays bounded whatever is asked."""
+"""Views at a time, at most."""
+
+_NOISE: Final = 2**25
+"""Pixels of noise at a time, so that memory stays bounded whatever is asked: 128 MiB."""
 
 
 class SynthesisEngine:
@@ -98,8 +101,9 @@ class SynthesisEngine:
         drawn: list[Float[Tensor, "views h w"]] = []
         for sample in range(request.samples):
             made = []
-            for start in range(0, len(views), _BATCH):
-                part = views[start : start + _BATCH]
+            batch = max(1, min(_BATCH, _NOISE // (steps * size**2)))
+            for start in range(0, len(views), batch):
+                part = views[start : start + batch]
                 made.append(self._draw(source, request, part, sample, steps, field_mm).cpu())
             drawn.append(torch.cat(made))
         stack = torch.stack(drawn)  # (samples, views, h, w)

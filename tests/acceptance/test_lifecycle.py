@@ -154,13 +154,13 @@ def test_an_engine_that_is_killed_costs_an_attempt_and_not_the_node(
 ) -> None:
     node, archive = fresh_site.node, fresh_site.archive
     archive.start()
-    slow(node, steps=60, samples=1)
+    slow(node, steps=1000, samples=2)
     node.start()
     node.wait_for("a model is loaded", 30)
     engine = node.engine()
     uid = send_one(node, tmp_path)
     node.wait_for("a job runs", 20)
-    time.sleep(0.1)
+    time.sleep(0.5)
     os.kill(engine.pid, signal.SIGKILL)
     failure = node.wait_for("a job failed and runs again", 10)
     assert "SIGKILL" in failure["error"]

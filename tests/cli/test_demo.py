@@ -44,6 +44,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             encoder_depth=1,
             heads=2,
             stem_width=16,
+            detail_width=16,
+            detail_depth=1,
         )
     )
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"

@@ -41,7 +41,9 @@ def _suite(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]
         (programs / name).write_text("#!/bin/sh\n")
         (programs / name).chmod(0o755)
     clean = {key: value for key, value in os.environ.items() if key not in ("CI", "PYTEST_ADDOPTS")}
-    environment = {"PATH": str(programs)} | environment
+    # The conftest imports its fakes from the tree.
+    root = str(Path(__file__).parents[2])
+    environment = {"PATH": str(programs), "PYTHONPATH": root} | environment
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],
         capture_output=True,
