@@ -296,7 +296,7 @@ def test_a_clock_that_is_set_back_does_not_prolong_the_rest(three: Node) -> None
     for row in three.ledger.jobs():
         three.ledger.release(row.job.key, three.clock())
     three.clock.advance(-86400.0)
-    # Nobody knows how long ago the failure was: what waits is due, and the destination rests no more.
+    # Nobody knows how long ago it failed: what waits is due, and the destination rests no more.
     assert service.run_once(three.clock()) is True
     assert three.archive.stored
 
