@@ -1,0 +1,59 @@
+"""What the services need from the outside world: files, rows, the engine, peers, time.
+
+Each port has a real implementation in ``store``, ``network`` or ``engine``, a fake in
+``tests/fakes``, and one contract suite that both must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dicom_node.ports.engine import Engine
+from dicom_node.ports.files import Spool, SpooledFile
+from dicom_node.ports.ledger import CommitmentLedger, Ledger, NodeLedger
+from dicom_node.ports.peers import CommitmentClient, ReportClient, StoreClient
+from dicom_node.ports.receiving import DemandReceiver, Receipt, ReceivedObject, Receiver
+from dicom_node.ports.rows import (
+    Chosen,
+    DecidedAs,
+    DecisionRow,
+    Deed,
+    DeliveryRow,
+    ImageRow,
+    JobRow,
+    Kind,
+    NewImage,
+    NewJob,
+    Product,
+)
+
+__all__ = [
+    "Chosen",
+    "Clock",
+    "CommitmentClient",
+    "CommitmentLedger",
+    "DecidedAs",
+    "DecisionRow",
+    "Deed",
+    "DeliveryRow",
+    "DemandReceiver",
+    "Engine",
+    "ImageRow",
+    "JobRow",
+    "Kind",
+    "Ledger",
+    "NewImage",
+    "NewJob",
+    "NodeLedger",
+    "Product",
+    "Receipt",
+    "ReceivedObject",
+    "Receiver",
+    "ReportClient",
+    "Spool",
+    "SpooledFile",
+    "StoreClient",
+]
+
+Clock = Callable[[], float]
+"""Unix seconds now."""

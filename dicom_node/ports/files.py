@@ -1,0 +1,62 @@
+"""The spool: files by content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+__all__ = ["Spool", "SpooledFile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpooledFile:
+    """A file in the spool: SHA-256 of its bytes, and how many they are."""
+
+    digest: str
+    size_bytes: int
+
+
+class Spool(Protocol):
+    """Files by content. A file that is there is whole."""
+
+    def put(self, data: bytes) -> SpooledFile:
+        """Write durably: temporary file, fsync, rename, fsync of the directory. Idempotent.
+
+        Raises:
+            CapacityError: The disk is full or below its watermark.
+        """
+        ...
+
+    def path(self, digest: str) -> Path:
+        """Where the file lies; it need not exist."""
+        ...
+
+    def read(self, digest: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            IntegrityError: It is missing, or its bytes are not those of the digest.
+        """
+        ...
+
+    def remove(self, digest: str, *, older_than_s: float = 0.0) -> bool:
+        """Delete the file if it is there and was last put longer ago than this; whether it was.
+
+        A `put` of the same content beside it is safe: either it comes first and makes the file
+        young, or it comes after and writes anew.
+        """
+        ...
+
+    def digests(self) -> Iterator[str]:
+        """Every file there, in no order."""
+        ...
+
+    def collect(self, *, older_than_s: float) -> int:
+        """Delete temporary files left by a crash; how many."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Free space of the file system."""
+        ...
