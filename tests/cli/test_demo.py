@@ -135,7 +135,11 @@ def test_a_source_that_its_route_does_not_take_is_told_why(
 def test_no_process_is_left_behind(model: Path, tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-m", "dicom_node", "demo", "--out", str(tmp_path)]
     demo = subprocess.Popen(
-        [*command, "--model", str(model)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*command, "--model", str(model)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        # A suite that runs in the background ignores Ctrl-C, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         _until(lambda: "node_ready" in _text(tmp_path / "node.log"))
