@@ -2,7 +2,7 @@
 
 Of everything that could be there it draws one sample, which follows from two images of noise. It
 works at twice the grid of cells, is convolutional, and reads what the trunk found out about the
-target, so that the trunk runs once however many samples and steps are wanted.
+target, so that the trunk runs once however many steps are wanted.
 """
 
 from __future__ import annotations
