@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,10 +41,18 @@ def read_identity(path: Path) -> FileDataset:
 def send(path: Path, *, port: int) -> None:
     """C-STORE a file to the demo's node, in the transfer syntax it is stored in.
 
+    The association is made by a thread of its own, which Ctrl-C does not reach: an interrupted
+    caller of pynetdicom leaves a thread of it behind that the interpreter waits for without end.
+
     Raises:
         PeerError: No association.
         RefusedError: The node did not take it.
     """
+    with ThreadPoolExecutor(1, "modality") as modality:
+        modality.submit(_store, path, port).result()
+
+
+def _store(path: Path, port: int) -> None:
     identity = read_identity(path)
     ae = AE(ae_title=MODALITY_AE_TITLE)
     ae.add_requested_context(identity.SOPClassUID, identity.file_meta.TransferSyntaxUID)

@@ -140,18 +140,27 @@ def test_no_process_is_left_behind(model: Path, tmp_path: Path, number: signal.S
         stderr=subprocess.STDOUT,
         # A suite that runs in the background ignores Ctrl-C, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
     )
     try:
         _until(lambda: "node_ready" in _text(tmp_path / "node.log"))
         children = psutil.Process(demo.pid).children(recursive=True)
         assert len(children) >= 2
         os.kill(demo.pid, number)
-        demo.communicate(timeout=60)
+        _ends(demo, within_s=60.0)
         assert demo.returncode != 0
         _until(lambda: not [each for each in children if _lives(each)])
     finally:
         demo.kill()
         demo.wait()
+
+
+def _ends(demo: subprocess.Popen[bytes], within_s: float) -> None:
+    try:
+        demo.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired:
+        demo.send_signal(signal.SIGABRT)  # it writes where each of its threads is
+        pytest.fail(f"it did not end:\n{demo.communicate()[0].decode()}")
 
 
 def _lives(process: psutil.Process) -> bool:
