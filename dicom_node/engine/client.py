@@ -34,7 +34,10 @@ RESPAWN: Final = RetryPolicy(first_s=1.0, factor=2.0, max_s=30.0, attempts=sys.m
 """Wait before the process is started again after it broke down so often in a row: a broken
 installation must not use up the attempts of every job in a moment."""
 
-Reply = TypeVar("Reply", messages.Loaded, messages.Done)
+Reply = TypeVar("Reply", messages.Loaded, messages.Done, messages.Pong)
+
+_BEAT_S: Final = 10.0
+"""Within which a process that has nothing to do must answer."""
 
 _STOPPED: Final = "the engine was stopped with the node"
 
@@ -83,6 +86,12 @@ class ChildEngine:
         self._child: Child | None = None
         self._breakdowns = 0
         self._start_at = 0.0
+        self._starts = 0
+
+    @property
+    def starts(self) -> int:
+        """How often the process was started."""
+        return self._starts
 
     @property
     def alive(self) -> bool:
@@ -132,6 +141,24 @@ class ChildEngine:
             result = self._ask(message, messages.Done, until, blame=EngineError).result
             self._breakdowns = 0
             return result
+
+    def heartbeat(self) -> bool:
+        """Whether the process answers, or works on what has a deadline of its own. Never starts it.
+
+        One that runs, has nothing to do and does not answer is ended.
+        """
+        if not self._turn.acquire(blocking=False):
+            return self.alive or self._breakdowns == 0
+        try:
+            if not self.alive:
+                return False
+            until = self._clock() + _BEAT_S
+            self._ask(messages.Ping(), messages.Pong, until, blame=EngineDownError)
+        except EngineError:
+            return False
+        finally:
+            self._turn.release()
+        return True
 
     def close(self) -> None:
         """Stop the process, also in the middle of a request, which then fails. Idempotent."""
@@ -206,6 +233,7 @@ class ChildEngine:
             except OSError as error:
                 reason = f"it cannot be started: {error.strerror}"
                 raise self._broken(reason, EngineDownError) from error
+            self._starts += 1
             _log.info("the engine process has started", pid=self._child.pid)
         if self._closing.is_set():  # also when `close` came while it was being started
             self.close()

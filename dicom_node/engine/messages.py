@@ -38,6 +38,8 @@ __all__ = [
     "Load",
     "Loaded",
     "Message",
+    "Ping",
+    "Pong",
     "Synthesize",
     "read",
     "write",
@@ -97,7 +99,17 @@ class Failed:
     for_good: bool
 
 
-Message = Load | Synthesize | Loaded | Done | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Node to engine: answer, if you can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    """Engine to node: I can."""
+
+
+Message = Load | Synthesize | Ping | Loaded | Done | Pong | Failed
 
 
 def write(stream: BinaryIO, message: Message) -> None:
@@ -193,6 +205,10 @@ def _encode(message: Message) -> tuple[dict[str, Any], list[NDArray[np.float32]]
             }
             pixels = [image.pixels for image in result.images]
             return fields, [*pixels, *(result.uncertainty or ())]
+        case Ping():
+            return {"kind": "ping"}, []
+        case Pong():
+            return {"kind": "pong"}, []
         case Failed(reason=reason, for_good=for_good):
             return {"kind": "failed", "reason": reason, "for_good": for_good}, []
 
@@ -234,6 +250,10 @@ def _decode(fields: dict[str, Any], arrays: Iterator[NDArray[np.float32]]) -> Me
                 spacing_nominal=fields["spacing_nominal"],
             )
             return Done(result=result)
+        case "ping":
+            return Ping()
+        case "pong":
+            return Pong()
         case "failed":
             return Failed(reason=fields["reason"], for_good=fields["for_good"])
         case kind:

@@ -121,6 +121,8 @@ def answer(synthesizer: Synthesizer, message: messages.Message) -> messages.Mess
                 return messages.Loaded(identity=synthesizer.load(model))
             case messages.Synthesize(model=model, request=request):
                 return messages.Done(result=synthesizer.synthesize(model, request))
+            case messages.Ping():
+                return messages.Pong()
             case _:
                 return messages.Failed(reason="that is not a request", for_good=False)
     except SynthesisError as error:

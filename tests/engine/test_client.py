@@ -316,3 +316,48 @@ def test_the_node_itself_loads_no_torch() -> None:
     code = "import sys; import dicom_node.engine.client; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "False"
+
+
+def test_a_heartbeat_never_starts_the_process_and_is_answered_by_one_that_waits(
+    engine: ChildEngine,
+) -> None:
+    assert not engine.heartbeat()
+    assert engine.starts == 0
+    run(engine, "echo")
+    assert engine.heartbeat()
+    assert engine.starts == 1
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert gone(pid)
+    assert not engine.heartbeat()
+
+
+def test_a_process_that_works_has_a_heartbeat_without_being_disturbed(
+    engine: ChildEngine,
+) -> None:
+    def hang() -> None:
+        with pytest.raises(EngineError):
+            run(engine, "hang", deadline_s=600)
+
+    worker = threading.Thread(target=hang)
+    worker.start()
+    until = time.monotonic() + 20
+    while not engine.alive and time.monotonic() < until:
+        time.sleep(0.02)
+    assert engine.heartbeat()
+    engine.close()
+    worker.join(20)
+    assert not worker.is_alive()
+
+
+def test_a_process_that_is_stopped_has_none_and_is_ended(
+    engine: ChildEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_node.engine.client._BEAT_S", 0.5)
+    run(engine, "echo")
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    assert not engine.heartbeat()
+    assert gone(pid)
