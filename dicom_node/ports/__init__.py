@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dicom_node.ports.engine import Engine
+from dicom_node.ports.figures import FigureLedger, Queues
 from dicom_node.ports.files import Spool, SpooledFile
 from dicom_node.ports.ledger import CommitmentLedger, Ledger, NodeLedger
 from dicom_node.ports.peers import CommitmentClient, ReportClient, StoreClient
@@ -38,6 +39,7 @@ __all__ = [
     "DeliveryRow",
     "DemandReceiver",
     "Engine",
+    "FigureLedger",
     "ImageRow",
     "JobRow",
     "Kind",
@@ -46,6 +48,7 @@ __all__ = [
     "NewJob",
     "NodeLedger",
     "Product",
+    "Queues",
     "Receipt",
     "ReceivedObject",
     "Receiver",

@@ -10,6 +10,7 @@ from dicom_node.domain.deliveries import Delivery, DeliveryState, Outcome
 from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.jobs import Job, JobState
 from dicom_node.domain.retry import RetryPolicy
+from dicom_node.ports.figures import FigureLedger
 from dicom_node.ports.receiving import Receipt
 from dicom_node.ports.rows import (
     Chosen,
@@ -283,5 +284,5 @@ class CommitmentLedger(Protocol):
         ...
 
 
-class NodeLedger(Ledger, CommitmentLedger, Protocol):
+class NodeLedger(Ledger, CommitmentLedger, FigureLedger, Protocol):
     """All rows of a node."""

@@ -8,6 +8,7 @@ from dicom_node.store import (
     commitments,
     deliveries,
     demands,
+    figures,
     images,
     jobs,
     overview,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         NewImage,
         NewJob,
         Product,
+        Queues,
         Receipt,
     )
 
@@ -212,6 +214,16 @@ class SqlLedger:
         """See `ports.Ledger.images`."""
         with self._database.read() as connection:
             return images.newest(connection, limit)
+
+    def queues(self) -> Queues:
+        """See `ports.FigureLedger.queues`."""
+        with self._database.read() as connection:
+            return figures.queues(connection)
+
+    def try_write(self) -> None:
+        """See `ports.FigureLedger.try_write`."""
+        with self._database.write() as connection:
+            figures.rewrite_a_row(connection)
 
     def removable(self, before: float, limit: int) -> tuple[str, ...]:
         """See `ports.Ledger.removable`."""

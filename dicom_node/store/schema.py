@@ -50,7 +50,7 @@ __all__ = [
     "sends",
 ]
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -121,6 +121,13 @@ Index(
     images.c.id,
     sqlite_where=text("decided_as IS NULL"),
     postgresql_where=text("decided_as IS NULL"),
+)
+_QUARANTINED = text("decided_as = 'quarantine' AND cancelled_at IS NULL")
+Index(
+    "ix_images_quarantined",
+    images.c.id,
+    sqlite_where=_QUARANTINED,
+    postgresql_where=_QUARANTINED,
 )
 
 jobs: Final = Table(
