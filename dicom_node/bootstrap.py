@@ -18,9 +18,18 @@ from dicom_node.audit.trail import AuditTrail
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.engine.client import ChildEngine
+from dicom_node.monitoring.composing import monitor
+from dicom_node.monitoring.metering import (
+    MeteredCommitment,
+    MeteredEngine,
+    MeteredReceiver,
+    MeteredStoreClient,
+)
+from dicom_node.monitoring.metrics import Metrics
 from dicom_node.network.associations import Timeouts
 from dicom_node.network.auditing import AuditedStoreClient, ReceptionAudit
 from dicom_node.network.commitment import PynetCommitment
+from dicom_node.network.loopback import ourselves
 from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
@@ -42,6 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from dicom_node.monitoring.server import MonitoringServer
     from dicom_node.ports import Clock, Engine, NodeLedger, Spool, StoreClient
     from dicom_node.settings import Settings
 
@@ -93,6 +103,8 @@ class Node:
         life: Audits start and stop; None without an audit trail.
         shipper: Brings the audit trail to a syslog receiver; None without one.
         certificates: Tells when one of ours ends.
+        metrics: Counts what happens.
+        monitoring: Answers those who watch; None when nobody is to.
     """
 
     settings: Settings
@@ -114,6 +126,8 @@ class Node:
     life: NodeLife | None
     shipper: SyslogShipper | None
     certificates: CertificateWatch
+    metrics: Metrics
+    monitoring: MonitoringServer | None
 
 
 def _random_uid() -> str:
@@ -156,6 +170,7 @@ def build(
         if client is None:
             client = caller
         bell, stopping = Bell(), threading.Event()
+        metrics = Metrics()
         trail = _trail(settings, clock, bell.ring)
         record = _nobody if trail is None else trail.record
         us, ids = settings.node.ae_title, settings.audit.patient_ids
@@ -167,6 +182,7 @@ def build(
             otherwise=RetryPolicy(),
             clock=clock,
             wake=bell.ring,
+            on_heard=lambda heard: metrics.reports.labels(heard.value).inc(),
         )
         commitment = PynetCommitment(
             caller,
@@ -174,6 +190,35 @@ def build(
             demanding=Demanding(ledger=ledger, clock=clock),
             may_ask=[peer.ae_title for peer in settings.to_peers() if peer.may_commit],
             report_ports=settings.report_ports(),
+        )
+        scp = StorageScp(
+            ae_title=settings.node.ae_title,
+            host=settings.node.host,
+            port=settings.plain_port(),
+            peers=_peers(settings),
+            receiver=MeteredReceiver(
+                receiver=Receiving(
+                    ledger=ledger,
+                    spool=spool,
+                    clock=clock,
+                    wake=bell.ring,
+                    backlog=Backlog(
+                        ledger=ledger, clock=clock, at_most=settings.engine.max_waiting
+                    ),
+                ),
+                metrics=metrics,
+            ),
+            max_associations=settings.node.max_associations,
+            tls=tls,
+            tls_port=settings.tls_port(),
+            commitment=commitment,
+            max_image_bytes=settings.node.max_image_bytes,
+            receive_memory_bytes=settings.node.receive_memory_bytes,
+            audit=ReceptionAudit(record, ae_title=us, patient_ids=ids),
+            timeouts=Timeouts(
+                acse_s=settings.node.request_timeout_s,
+                network_s=settings.node.idle_timeout_s,
+            ),
         )
         node = Node(
             settings=settings,
@@ -184,32 +229,7 @@ def build(
             ledger=ledger,
             engines=tuple(engines),
             client=client,
-            scp=StorageScp(
-                ae_title=settings.node.ae_title,
-                host=settings.node.host,
-                port=settings.plain_port(),
-                peers=PeerList(peers=settings.to_peers()),
-                receiver=Receiving(
-                    ledger=ledger,
-                    spool=spool,
-                    clock=clock,
-                    wake=bell.ring,
-                    backlog=Backlog(
-                        ledger=ledger, clock=clock, at_most=settings.engine.max_waiting
-                    ),
-                ),
-                max_associations=settings.node.max_associations,
-                tls=tls,
-                tls_port=settings.tls_port(),
-                commitment=commitment,
-                max_image_bytes=settings.node.max_image_bytes,
-                receive_memory_bytes=settings.node.receive_memory_bytes,
-                audit=ReceptionAudit(record, ae_title=us, patient_ids=ids),
-                timeouts=Timeouts(
-                    acse_s=settings.node.request_timeout_s,
-                    network_s=settings.node.idle_timeout_s,
-                ),
-            ),
+            scp=scp,
             planning=Planning(
                 ledger=ledger,
                 spool=spool,
@@ -217,12 +237,13 @@ def build(
                 destinations={destination.name: destination for destination in destinations},
                 weights=weights,
                 wake=bell.ring,
+                on_decision=metrics.decision,
             ),
             synthesizing=tuple(
                 Synthesizing(
                     ledger=ledger,
                     spool=spool,
-                    engine=engine,
+                    engine=MeteredEngine(engine=engine, metrics=metrics),
                     clock=clock,
                     wake=bell.ring,
                     deadline_s=settings.engine.deadline_s,
@@ -234,7 +255,10 @@ def build(
                 Delivering(
                     ledger=ledger,
                     spool=spool,
-                    client=AuditedStoreClient(client, record, ae_title=us, patient_ids=ids),
+                    client=MeteredStoreClient(
+                        client=AuditedStoreClient(client, record, ae_title=us, patient_ids=ids),
+                        metrics=metrics,
+                    ),
                     destination=destination,
                     clock=clock,
                     jitter=jitter,
@@ -245,7 +269,7 @@ def build(
             committing=tuple(
                 Committing(
                     ledger=ledger,
-                    client=commitment,
+                    client=MeteredCommitment(client=commitment, metrics=metrics),
                     hearing=hearing,
                     destination=destination,
                     clock=clock,
@@ -270,9 +294,27 @@ def build(
             certificates=CertificateWatch(
                 [*([tls] if tls is not None else []), *own_credentials(destinations)]
             ),
+            metrics=metrics,
+            monitoring=monitor(
+                settings,
+                metrics,
+                clock=clock,
+                ledger=ledger,
+                spool=spool,
+                scp=scp,
+                engines=engines,
+                stopping=stopping.is_set,
+            ),
         )
         undo.pop_all()
         return node
+
+
+def _peers(settings: Settings) -> PeerList:
+    """Those of the configuration; last, where health is watched, the node itself."""
+    us = settings.node
+    own = (ourselves(us.ae_title, us.host),) if settings.monitoring.enabled else ()
+    return PeerList(peers=(*settings.to_peers(), *own))
 
 
 def _digest(path: Path, where: str) -> str:

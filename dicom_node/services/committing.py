@@ -34,6 +34,7 @@ class Hearing:
         otherwise: For a destination that left the configuration.
         clock: Unix seconds.
         wake: Called when something is to be sent again.
+        on_heard: Called with what a report changed.
     """
 
     ledger: CommitmentLedger
@@ -41,6 +42,7 @@ class Hearing:
     otherwise: RetryPolicy
     clock: Clock
     wake: Callable[[], None]
+    on_heard: Callable[[Heard], None] = lambda heard: None
 
     def hear(self, report: Report) -> Heard:
         """Take one report.
@@ -64,6 +66,7 @@ class Hearing:
                 log.info("a report on storage commitment came again or too late")
             case Heard.UNKNOWN:
                 log.warning("a report on storage commitment belongs to no transaction of ours")
+        self.on_heard(heard)
         return heard
 
 

@@ -58,6 +58,7 @@ class Planning:
         weights: Name of a configured model -> SHA-256 of its checkpoint.
         wake: Called after jobs were queued.
         batch: Images taken at a time.
+        on_decision: Called with every decision that was recorded.
     """
 
     ledger: Ledger
@@ -67,6 +68,7 @@ class Planning:
     weights: Mapping[str, str]
     wake: Callable[[], None]
     batch: int = 64
+    on_decision: Callable[[DecisionRow], None] = lambda decision: None
     _failed_reads: dict[int, int] = field(default_factory=dict, init=False, repr=False)
 
     def run_once(self, now: float) -> bool:
@@ -169,11 +171,14 @@ class Planning:
             # Either another planner decided it first, which is fine, or the ledger refuses this
             # decision, and then the image waits for a person instead of coming up for ever.
             _log.warning("a decision was not taken", image=row.id, error=describe(error))
+            decision = _quarantined(describe(error))
             try:
-                self.ledger.record_decision(row.id, _quarantined(describe(error)), (), now)
+                self.ledger.record_decision(row.id, decision, (), now)
             except IntegrityError:
                 return False
+            self.on_decision(decision)
             return True
+        self.on_decision(decision)
         _log.info(
             "an image was planned",
             image=row.id,

@@ -15,6 +15,7 @@ from dicom_node.domain.routes import Destination, Peer, Route
 from dicom_node.domain.security import DestinationTls, TlsFiles
 from dicom_node.settings import references
 from dicom_node.settings.fields import Name, Section
+from dicom_node.settings.monitoring import MonitoringSettings
 from dicom_node.settings.passwords import with_password
 from dicom_node.settings.peers import PeerSettings
 from dicom_node.settings.problems import REFERENCES
@@ -61,6 +62,8 @@ class Settings(Section):
     """The process that synthesizes."""
     console: ConsoleSettings = ConsoleSettings()
     """The web console."""
+    monitoring: MonitoringSettings = MonitoringSettings()
+    """The port for Prometheus and health checks."""
     audit: AuditSettings = AuditSettings()
     """The audit trail."""
     retention: RetentionSettings = RetentionSettings()

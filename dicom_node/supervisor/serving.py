@@ -87,6 +87,8 @@ def _run(node: Node, stop: threading.Event) -> None:
     node.certificates.run_once(node.clock())
     try:
         node.scp.start()
+        if node.monitoring is not None:
+            node.monitoring.start()
         if node.life is not None:
             node.life.starts()
         for loop in loops:
@@ -98,6 +100,7 @@ def _run(node: Node, stop: threading.Event) -> None:
             dicom_port=node.scp.port,
             tls_port=node.scp.tls_port,
             console_port=None,
+            monitoring_port=None if node.monitoring is None else node.monitoring.port,
             ae_title=node.settings.node.ae_title,
             version=__version__,
             pid=os.getpid(),
@@ -148,6 +151,8 @@ def _drain(node: Node, loops: list[ServiceLoop]) -> None:
             part.close()
     if node.life is not None:
         node.life.stops()
+    if node.monitoring is not None:
+        node.monitoring.stop()
     left = _join(loops, _CUT_WORK_ENDS_WITHIN_S)
     if left:
         _log.warning("some work was cut; its lease is given back at the next start", services=left)

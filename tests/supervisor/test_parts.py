@@ -133,7 +133,7 @@ def test_every_part_that_acts_can_be_replaced(settings: Settings) -> None:
     )
     assert node.clock() == 1.0
     assert (node.spool, node.ledger, node.client) == (spool, ledger, client)
-    assert [service.engine for service in node.synthesizing] == engines
+    assert list(node.engines) == engines
     assert not (settings.node.data_dir / bootstrap.SPOOL_FOLDER).exists()
 
 
