@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from pynetdicom.transport import AssociationSocket
 
 from dicom_node.network.associations import MAXIMUM_PDU_BYTES
+from dicom_node.network.waking import Doorbell
 
 if TYPE_CHECKING:
     import socket
@@ -30,6 +31,9 @@ HEADER_BYTES: Final = 6
 
 REQUEST_BYTES: Final = 1 << 20
 """Longest A-ASSOCIATE-RQ: 128 contexts with every transfer syntax there is need a quarter of it."""
+
+_ESTABLISHED: Final = "Sta6"
+"""The state in which data may come at any time, or never (PS3.8 9.2.2)."""
 
 _P_DATA: Final = 0x04
 _ASSOCIATE_REQUEST: Final = 0x01
@@ -90,6 +94,7 @@ class GuardedSocket(AssociationSocket):
         on_drop: Callable[[str], None],
     ) -> None:
         super().__init__(association, client_socket=client_socket)
+        self.doorbell = Doorbell()
         self._limits = limits
         self._on_drop = on_drop
         self._request_until: float | None = time.monotonic() + limits.request_s
@@ -97,6 +102,18 @@ class GuardedSocket(AssociationSocket):
         self._pdu_type: int | None = None
         self._message_began = 0.0
         self._message_bytes = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to read; while the association is open, after a wait for it
+        that the doorbell ends too.
+        """
+        if super().ready:
+            return True
+        if self.socket is None or self.assoc.dul.state_machine.current_state != _ESTABLISHED:
+            return False
+        self.doorbell.wait_beside(self.socket)
+        return bool(super().ready)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read a header, or after a header what it announced; less when the caller goes.
@@ -168,6 +185,10 @@ class GuardedSocket(AssociationSocket):
         """Close the connection; nothing is held for it any more."""
         super().close()
         self._limits.intake.keep(self)
+
+    def _shutdown_socket(self) -> None:
+        super()._shutdown_socket()
+        self.doorbell.close()
 
     def _read(self, nr_bytes: int) -> bytearray:
         sock: Any = self.socket

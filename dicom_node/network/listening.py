@@ -12,6 +12,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.network.guarding import GuardedSocket, ReadLimits
 from dicom_node.network.tls import failure_of
+from dicom_node.network.waking import sleep_until_news
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,10 +146,12 @@ class _GuardingHandler(RequestHandler):
         server = cast("NodeServer", self.server)
         address = str(self.client_address[0])
         association.dul.event_queue.get_nowait()  # the guarded socket tells of the connection again
-        association.dul.socket = GuardedSocket(
+        guarded = GuardedSocket(
             association,
             self.request,
             limits=server.limits,
             on_drop=lambda reason: server.on_drop(address, reason),
         )
+        association.dul.socket = guarded
+        sleep_until_news(association, guarded.doorbell)
         return association
