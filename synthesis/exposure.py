@@ -100,7 +100,7 @@ def exposed_field(image: NDArray[np.floating], valid: NDArray[np.bool_]) -> Fiel
         if not mask.any():
             return known
         box = _bounded(mask)
-    if mask.sum() < MIN_FIELD_SHARE * mask.size:
+    if np.count_nonzero(mask) < MIN_FIELD_SHARE * mask.size:
         return known
     return box
 
@@ -167,31 +167,42 @@ def _shadow_depth(view: NDArray[np.floating]) -> NDArray[np.float64] | None:
     if most <= least or reach <= 2 * soft:
         return None
     white = least + _WHITE * (most - least)
-    sums = np.concatenate([np.zeros((1, width)), np.cumsum(cells, axis=0)])
+    sums = np.concatenate([np.zeros(width), np.cumsum(cells, axis=0).ravel()])  # row by row
     # Columns that lie behind another shutter have no step to show.
     shut = np.median(cells, axis=0) >= white
     # The median of each row, in the mean over all rows up to it.
     levels = np.cumsum(np.median(cells[:reach], axis=1)) / np.arange(1, reach + 1)
+    if not (levels >= white).any():
+        return None
     places, column = np.arange(1, reach)[:, None], np.arange(width)
     found: tuple[float, NDArray[np.float64]] | None = None
     for tilt in _tilts(width):
         edge = np.clip(np.rint(places + tilt).astype(np.int64), 1, height - 3 * soft)
+        depth = np.clip(np.rint(edge.mean(axis=1)).astype(np.int64), 1, reach) - 1
+        bright = np.flatnonzero(levels[depth] >= white)  # the only places worth the rest
+        if not bright.size:
+            continue
+        edge, depth = edge[bright], depth[bright]
         start = np.maximum(edge - soft, 0)
-        behind = (sums[edge, column] - sums[start, column]) / (edge - start)
-        bands = [sums[edge + n * soft, column] for n in range(4)]
+        first = edge * width + column
+        bands = [sums.take(first + n * soft * width) for n in range(4)]
+        behind = (bands[0] - sums.take(start * width + column)) / (edge - start)
         within = [(far - near) / soft for near, far in pairwise(bands)]
         step = (behind - within[0]) / (most - least)
-        further = np.median(within[1] - within[2], axis=1) / (most - least)
         median = np.median(step, axis=1)
+        steep = median > _STEP
+        if not steep.any():
+            continue
+        bright, depth, step, median = bright[steep], depth[steep], step[steep], median[steep]
+        further = np.median((within[1] - within[2])[steep], axis=1) / (most - least)
         step[:, shut] = 1.0
         weak, steady = np.percentile(step, (8.0, 25.0), axis=1)
-        depth = np.clip(np.rint(edge.mean(axis=1)).astype(np.int64), 1, reach) - 1
-        fits = (steady > _STEADY) & (median > np.maximum(_STEP, _SLOPE * further))
-        fits &= (levels[depth] >= white) & ((weak > _STEADY) | (depth < _SHALLOW * height))
+        fits = (steady > _STEADY) & (median > _SLOPE * further)
+        fits &= (weak > _STEADY) | (depth < _SHALLOW * height)
         if fits.any():
-            place = int(np.argmax(np.where(fits, median, -1.0)))
-            if found is None or median[place] > found[0] + 0.01:
-                found = float(median[place]), np.clip(place + 1 + tilt + soft, 0.0, None)
+            best = int(np.argmax(np.where(fits, median, -1.0)))
+            if found is None or median[best] > found[0] + 0.01:
+                found = float(median[best]), np.clip(bright[best] + 1 + tilt + soft, 0.0, None)
     if found is None:
         return None
     at = (np.arange(view.shape[1]) + 0.5) / cell - 0.5
@@ -201,9 +212,19 @@ def _shadow_depth(view: NDArray[np.floating]) -> NDArray[np.float64] | None:
 
 def _reduced(image: NDArray[np.floating], cell: int) -> NDArray[np.float64]:
     """Means over square cells; those at the far borders repeat the last pixels."""
-    height, width = image.shape
-    pad = ((0, -height % cell), (0, -width % cell))
-    whole = np.pad(np.asarray(image, np.float64), pad, mode="edge")
-    rows, columns = whole.shape[0] // cell, whole.shape[1] // cell
-    means: NDArray[np.float64] = whole.reshape(rows, cell, columns, cell).mean(axis=(1, 3))
-    return means
+    if abs(image.strides[0]) < abs(image.strides[1]):
+        return _reduced(image.T, cell).T  # whole lines of memory are added first
+    means = _sums_of_lines(_sums_of_lines(np.asarray(image), cell).T, cell).T
+    return means / cell**2
+
+
+def _sums_of_lines(image: NDArray[np.floating], cell: int) -> NDArray[np.float64]:
+    """Sums over so many rows at a time; past the end the last row is repeated."""
+    whole, beyond = divmod(image.shape[0], cell)
+    sums = np.zeros((whole + (beyond > 0), image.shape[1]), np.float64)
+    for step in range(cell):
+        sums[:whole] += image[step : whole * cell : cell]
+    if beyond:
+        sums[-1] = image[whole * cell :].sum(axis=0, dtype=np.float64)
+        sums[-1] += (cell - beyond) * image[-1].astype(np.float64)
+    return sums

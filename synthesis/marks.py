@@ -66,8 +66,9 @@ def marks(image: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.b
     low, white, high = np.percentile(image[valid][::7], (0.5, 98.0, 99.5))
     if not high > low:
         return nothing
-    shown = np.where(valid, image, low).astype(np.float64)
-    means = _pooled(shown, cell, np.mean)
+    shown = image.astype(np.float64)
+    shown[~valid] = low
+    means = _pooled(shown, cell, np.sum) / cell**2
     largest = shown == shown.max()
     peaks = _pooled(shown, cell, np.max)
     side = max(peaks.shape)
@@ -75,10 +76,11 @@ def marks(image: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.b
     above = (peaks - beside) / (high - low)
     in_air = beside < low + 0.1 * (high - low)
     lead = (peaks >= white) & (_near_border(peaks.shape) | in_air)
-    sharing = int(largest.sum())
-    almost = int((shown > shown.max() - 0.01 * (high - low)).sum()) - sharing
+    sharing = int(np.count_nonzero(largest))
+    near = shown > shown.max() - 0.01 * (high - low)
+    almost = int(np.count_nonzero(near)) - sharing
     written = _pooled(largest, cell, np.max) & (
-        max(_FEWEST, 2 * almost) <= sharing < _CLIPPED * valid.sum()
+        max(_FEWEST, 2 * almost) <= sharing < _CLIPPED * int(np.count_nonzero(valid))
     )
     strong = (above > _ABOVE) & lead | (above > _WEAK) & written
     found = np.zeros(peaks.shape, np.bool_)
@@ -109,7 +111,7 @@ def filled(image: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.f
     known = (~mask).astype(np.float32)
     weights, values = [known], [np.where(mask, np.float32(0.0), image.astype(np.float32))]
     while (weights[-1] == 0.0).any() and max(weights[-1].shape) > 1:
-        weight, value = _pooled(weights[-1], 2, np.sum), _pooled(values[-1], 2, np.sum)
+        weight, value = _fours(weights[-1]), _fours(values[-1])
         # A cell that knows anything counts as one.
         some = np.maximum(weight, 1e-12)
         weights.append((weight > 0.0).astype(np.float32))
@@ -124,12 +126,22 @@ def filled(image: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.f
 
 
 def _pooled(image: NDArray[Any], cell: int, how: Callable[..., NDArray[Any]]) -> NDArray[Any]:
-    """Over square cells; past the far borders the last pixels are repeated, or zeros summed."""
+    """Over square cells; past the far borders the last pixels are repeated."""
     height, width = image.shape
     edges = ((0, -height % cell), (0, -width % cell))
-    whole = np.pad(image, edges, mode="constant" if how is np.sum else "edge")
-    blocks = whole.reshape(whole.shape[0] // cell, cell, whole.shape[1] // cell, cell)
-    return how(blocks, axis=(1, 3))
+    whole = np.pad(image, edges, mode="edge") if any(map(any, edges)) else image
+    # Lines of memory first: numpy is several times slower over both axes at once.
+    lines = how(whole.reshape(-1, cell, whole.shape[1]), axis=1)
+    return how(lines.reshape(lines.shape[0], -1, cell), axis=2)
+
+
+def _fours(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums over squares of two by two; past the far borders lie zeros."""
+    odd = [(0, count % 2) for count in image.shape]
+    whole = np.pad(image, odd) if any(map(any, odd)) else image
+    pairs = whole[:, ::2] + whole[:, 1::2]
+    sums: NDArray[np.float32] = pairs[::2] + pairs[1::2]
+    return sums
 
 
 def _mean3(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -46,6 +46,7 @@ def view_words(view: View) -> str:
     return f"{view.label}  ({' / '.join(angles)} deg)"
 
 
+@lru_cache(maxsize=1024)
 def banner_rows(width: int, height: int) -> int:
     """Rows of one strip for an image of this size."""
     font = _font(MARK, width, height)
@@ -54,6 +55,7 @@ def banner_rows(width: int, height: int) -> int:
     return round(letters * (1.0 + 2.0 * MARGIN))
 
 
+@lru_cache(maxsize=4096)
 def _font(words: str, width: int, height: int) -> Font:
     """Pillow's own font in the largest size at which the words fit."""
     size = max(round(height * MAX_HEIGHT_SHARE), SMALLEST)

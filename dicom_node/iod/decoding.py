@@ -111,7 +111,9 @@ def _uncompressed(ds: FileDataset, shape: tuple[int, int]) -> NDArray[np.int64]:
     words = np.frombuffer(data, f"{'>' if big else '<'}u{size}", count=count)
     bits = int(number(ds, "BitsStored") or 16)
     high = int(number(ds, "HighBit") or bits - 1)
-    values = (words.astype(np.int64) >> max(high - bits + 1, 0)) & ((1 << bits) - 1)
+    values = words.astype(np.int64)
+    values >>= max(high - bits + 1, 0)
+    values &= (1 << bits) - 1
     if number(ds, "PixelRepresentation") == 1.0:
         values = np.where(values >= 1 << (bits - 1), values - (1 << bits), values)
     return values.reshape(shape)

@@ -191,7 +191,11 @@ def _modality(ds: Dataset, stored: NDArray[np.int64]) -> _Values:
     lowest = -(1 << (bits - 1)) if signed else 0
     highest = lowest + (1 << bits) - 1
     ends = sorted((lowest * slope + intercept, highest * slope + intercept))
-    array = stored.astype(np.float64) * slope + intercept
+    array = stored.astype(np.float64)
+    if slope != 1.0:
+        array *= slope
+    if intercept != 0.0:
+        array += intercept
     if slope == 1.0 and ends[0] >= 0.0 and ends[1] < 1 << 16 and float(intercept).is_integer():
         wide = max(bits, int(ends[1]).bit_length(), MIN_BITS)
         return _Values(array=array, base=0.0, step=1.0, bits=wide)

@@ -53,7 +53,7 @@ def intensity_scale(grey: Grey) -> IntensityScale:
 def _without_spikes(values: NDArray[np.float32]) -> NDArray[np.float32]:
     for extreme in (values.min(), values.max()):
         at = values == extreme
-        if at.mean() > SPIKE_SHARE:
+        if np.count_nonzero(at) > SPIKE_SHARE * at.size:
             values = values[~at]
             if not values.size:
                 break

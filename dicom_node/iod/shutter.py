@@ -41,14 +41,21 @@ def stated_field(ds: Dataset, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """
     field = np.ones(shape, np.bool_)
     for kind, circular in _KINDS:
+        forms = texts(ds, f"{kind}Shape")
+        if not forms:
+            continue
         stated = np.ones(shape, np.bool_)
-        for form in texts(ds, f"{kind}Shape"):
+        for form in forms:
             mask = _form(ds, form, kind, circular, shape)
             if mask is not None:
                 stated &= mask
         if stated.mean() >= MIN_FIELD_SHARE:
             field &= stated
-    return field if field.mean() >= MIN_FIELD_SHARE else np.ones(shape, np.bool_)
+    return (
+        field
+        if np.count_nonzero(field) >= MIN_FIELD_SHARE * field.size
+        else np.ones(shape, np.bool_)
+    )
 
 
 def _form(
