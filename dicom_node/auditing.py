@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
+    from dicom_node.audit.messages import AuditMessage
     from dicom_node.settings import Settings
 
-__all__ = ["app", "settled"]
+__all__ = ["app", "recorded", "settled"]
 
 EXIT_NEGATIVE: Final = 1
 
@@ -66,18 +67,25 @@ def settled(settings: Settings, what: str, words: str) -> None:
         what: Which thing.
         words: What was done.
     """
+    from dicom_node.audit.events import quarantine_settled
+    from dicom_node.audit.life import operator
+
+    us = settings.node.ae_title
+    recorded(settings, quarantine_settled(us, operator(), what, words))
+
+
+def recorded(settings: Settings, message: AuditMessage) -> None:
+    """Leave a message in the trail of a node that may be running; nothing where it keeps none."""
     import socket
     import time
 
-    from dicom_node.audit.events import quarantine_settled
-    from dicom_node.audit.life import operator
     from dicom_node.audit.messages import Source
     from dicom_node.audit.trail import AuditTrail
 
-    path, us = settings.audit_file(), settings.node.ae_title
+    path = settings.audit_file()
     if path is None:
         return
-    source = Source(ae_title=us, machine=socket.gethostname())
+    source = Source(ae_title=settings.node.ae_title, machine=socket.gethostname())
     trail = AuditTrail(path, source=source, clock=time.time)
-    trail.record(quarantine_settled(us, operator(), what, words))
+    trail.record(message)
     trail.close()

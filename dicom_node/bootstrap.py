@@ -105,6 +105,7 @@ class Node:
         certificates: Tells when one of ours ends.
         metrics: Counts what happens.
         monitoring: Answers those who watch; None when nobody is to.
+        record: Takes audit messages; to nowhere without an audit trail.
     """
 
     settings: Settings
@@ -128,6 +129,7 @@ class Node:
     certificates: CertificateWatch
     metrics: Metrics
     monitoring: MonitoringServer | None
+    record: Callable[[AuditMessage], None]
 
 
 def _random_uid() -> str:
@@ -305,6 +307,7 @@ def build(
                 engines=engines,
                 stopping=stopping.is_set,
             ),
+            record=record,
         )
         undo.pop_all()
         return node

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_node import __version__, auditing, keeping
+from dicom_node import __version__, accounting, auditing, keeping
 from dicom_node.domain.errors import ConfigurationError, NodeError
 from dicom_node.terminal import (
     EXIT_ERROR,
@@ -47,6 +47,7 @@ deliveries_app = typer.Typer(help="Look at what goes to destinations.", no_args_
 images_app = typer.Typer(help="Look at the received images.", no_args_is_help=True)
 app.add_typer(routes_app, name="routes")
 app.add_typer(auditing.app, name="audit")
+app.add_typer(accounting.app, name="console")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(images_app, name="images")
 app.add_typer(deliveries_app, name="deliveries")

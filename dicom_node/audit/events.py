@@ -17,6 +17,7 @@ __all__ = [
     "instances_transferred",
     "node_refused",
     "quarantine_settled",
+    "security_changed",
     "transfer_begun",
     "user_authentication",
 ]
@@ -150,6 +151,24 @@ def quarantine_settled(node: str, user: str, what: str, words: str) -> AuditMess
         node,
         user,
         Code(code="110132", meaning="Use of Restricted Function"),
+        identifier=what,
+        name=words,
+    )
+
+
+def security_changed(node: str, user: str, what: str, words: str) -> AuditMessage:
+    """A person changed who may do what (A.5.3.11, User Security Attributes Changed).
+
+    Args:
+        node: AE title of this node.
+        user: The person.
+        what: Which account or token.
+        words: What was changed.
+    """
+    return _alert(
+        node,
+        user,
+        Code(code="110137", meaning="User Security Attributes Changed"),
         identifier=what,
         name=words,
     )

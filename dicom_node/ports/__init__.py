@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dicom_node.ports.accounts import AccountStore
 from dicom_node.ports.engine import Engine
 from dicom_node.ports.figures import FigureLedger, Queues
 from dicom_node.ports.files import Spool, SpooledFile
@@ -29,6 +30,7 @@ from dicom_node.ports.rows import (
 )
 
 __all__ = [
+    "AccountStore",
     "Chosen",
     "Clock",
     "CommitmentClient",

@@ -14,6 +14,7 @@ from dicom_node.domain.identifiers import digest_of
 from dicom_node.domain.routes import Destination, Peer, Route
 from dicom_node.domain.security import DestinationTls, TlsFiles
 from dicom_node.settings import references
+from dicom_node.settings.console import ConsoleSettings
 from dicom_node.settings.fields import Name, Section
 from dicom_node.settings.monitoring import MonitoringSettings
 from dicom_node.settings.passwords import with_password
@@ -21,7 +22,6 @@ from dicom_node.settings.peers import PeerSettings
 from dicom_node.settings.problems import REFERENCES
 from dicom_node.settings.sections import (
     BUNDLED,
-    ConsoleSettings,
     DestinationSettings,
     EngineSettings,
     Family,

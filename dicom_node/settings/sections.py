@@ -31,7 +31,6 @@ from synthesis.types import View
 __all__ = [
     "BUNDLED",
     "AzimuthSettings",
-    "ConsoleSettings",
     "DestinationSettings",
     "EngineSettings",
     "Family",
@@ -349,24 +348,6 @@ class EngineSettings(Section):
     max_waiting: Annotated[int, Field(strict=True, ge=1)] | None = 100_000
     """Images and jobs that may wait; beyond it images are refused as out of resources (0xA700).
     null is any number."""
-
-
-class ConsoleSettings(Section):
-    """The web console."""
-
-    enabled: Flag = False
-    """Serve the console; not available yet."""
-    host: Host = "127.0.0.1"
-    """Address to listen on."""
-    port: Port = 8080
-    """Port to listen on."""
-
-    @field_validator("enabled")
-    @classmethod
-    def _no_console_yet(cls, enabled: bool) -> bool:
-        if enabled:
-            raise ValueError("the web console is not available yet: give false")
-        return enabled
 
 
 class RetentionSettings(Section):

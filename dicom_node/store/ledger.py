@@ -16,6 +16,7 @@ from dicom_node.store import (
     settling,
     waiting,
 )
+from dicom_node.store.accounts import SqlAccounts
 from dicom_node.store.database import Database
 from dicom_node.store.migrating import migrate, require_current
 
@@ -336,6 +337,10 @@ class SqlLedger:
         """See `ports.CommitmentLedger.expire_demands`."""
         with self._database.write() as connection:
             return demands.put_back(connection, now)
+
+    def accounts(self) -> SqlAccounts:
+        """Those who use the console, in the same database."""
+        return SqlAccounts(self._database)
 
     def close(self) -> None:
         """Release the connections."""

@@ -2,7 +2,8 @@
 
 ``images`` 1 - n ``jobs`` 1 - n ``derived`` and ``deliveries``; ``sends`` is what each delivery has
 to bring and what the destination answered; ``commitments`` what was asked of it, ``demands`` what
-peers ask of us; ``events`` is the diary of every change.
+peers ask of us; ``events`` is the diary of every change. ``accounts`` 1 - n ``console_sessions``
+and ``api_tokens`` are those who use the console.
 
 Times are Unix seconds. A change of these tables needs a migration and a new `REVISION`.
 """
@@ -30,6 +31,7 @@ from sqlalchemy import (
     text,
 )
 
+from dicom_node.domain.accounts import Role
 from dicom_node.domain.commitments import DemandState
 from dicom_node.domain.deliveries import DeliveryState, Outcome
 from dicom_node.domain.jobs import JobState
@@ -39,6 +41,7 @@ from dicom_node.ports import DecidedAs
 __all__ = [
     "METADATA",
     "REVISION",
+    "accounts",
     "commitment_items",
     "commitments",
     "deliveries",
@@ -48,9 +51,11 @@ __all__ = [
     "images",
     "jobs",
     "sends",
+    "sessions",
+    "tokens",
 ]
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -288,5 +293,55 @@ events: Final = Table(
     ForeignKeyConstraint(["delivery_id"], ["deliveries.id"]),
     CheckConstraint("delivery_id IS NULL OR job_id IS NOT NULL", name="subject"),
     Index("ix_events_job", "job_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+accounts: Final = Table(
+    "accounts",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("folded", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("subject", Text),
+    Column("password_hash", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("last_login_at", Double),
+    UniqueConstraint("folded", name="name"),
+    UniqueConstraint("subject", name="subject"),
+    CheckConstraint(_one_of("role", Role), name="role"),
+    sqlite_autoincrement=True,
+)
+
+sessions: Final = Table(
+    "console_sessions",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("token_digest", String(64), nullable=False),
+    Column("csrf", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    UniqueConstraint("token_digest", name="token"),
+    sqlite_autoincrement=True,
+)
+
+tokens: Final = Table(
+    "api_tokens",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("token_digest", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double),
+    UniqueConstraint("token_digest", name="token"),
+    CheckConstraint(_one_of("role", Role), name="role"),
     sqlite_autoincrement=True,
 )

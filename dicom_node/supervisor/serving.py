@@ -13,6 +13,7 @@ import structlog
 
 from dicom_node import __version__
 from dicom_node.bootstrap import build as build_node
+from dicom_node.consoling import serve_console
 from dicom_node.supervisor import logs
 from dicom_node.supervisor.locking import sole_owner
 from dicom_node.supervisor.loops import ServiceLoop
@@ -85,6 +86,7 @@ def _run(node: Node, stop: threading.Event) -> None:
     loops = _loops(node)
     scheduler = schedule(node)
     node.certificates.run_once(node.clock())
+    console = serve_console(node)
     try:
         node.scp.start()
         if node.monitoring is not None:
@@ -99,8 +101,8 @@ def _run(node: Node, stop: threading.Event) -> None:
             "node_ready",
             dicom_port=node.scp.port,
             tls_port=node.scp.tls_port,
-            console_port=None,
             monitoring_port=None if node.monitoring is None else node.monitoring.port,
+            console_port=console.port if console is not None else None,
             ae_title=node.settings.node.ae_title,
             version=__version__,
             pid=os.getpid(),
@@ -113,6 +115,8 @@ def _run(node: Node, stop: threading.Event) -> None:
         with _no_later_than(EXIT_WITHIN_S):
             if scheduler.running:
                 scheduler.shutdown(wait=False)
+            if console is not None:
+                console.stop()
             _drain(node, loops)
 
 

@@ -95,7 +95,7 @@ def test_a_shown_command_and_its_options_exist(
 ) -> None:
     from dicom_node.cli import main
 
-    groups = ("routes", "jobs", "images", "deliveries", "audit")
+    groups = ("routes", "jobs", "images", "deliveries", "audit", "console")
     words = command[1:3] if command[1] in groups else command[1:2]
     assert main([*words, "--help"]) == 0
     shown: Any = capsys.readouterr().out

@@ -82,7 +82,7 @@ WRONG = [
     ("ae_title: STORESCU", "ae_title: ORTHANC", "peers[1]", "same ae_title and host"),
     ("device: auto", "device: gpu", "engine.device", "auto, cpu, cuda"),
     ("workers: 1", "workers: 0", "engine.workers", "1"),
-    ("enabled: false", "enabled: true", "console.enabled", "not available yet"),
+    ("enabled: false", "enabled: false, root_path: synth/", "console.root_path", "/synth"),
     ("{keep_s: 604800, min_free_bytes: 2000000000}", "5", "retention", "a mapping"),
     ("port: 4242", "port: 11112", "destinations[0]", "this node itself"),
 ]

@@ -1,0 +1,1 @@
+"""Pages about accounts: logging in and out, people, sessions, tokens."""

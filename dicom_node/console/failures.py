@@ -1,0 +1,77 @@
+"""What is said instead of an answer: a page for people, a problem (RFC 9457) for programs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "ConflictError",
+    "ConsoleError",
+    "ForbiddenError",
+    "LoginNeededError",
+    "NotFoundError",
+    "RejectedError",
+    "TooManyError",
+]
+
+
+class ConsoleError(Exception):
+    """Base of all.
+
+    Attributes:
+        status: Of HTTP.
+        title: A few words.
+        words: What is wrong and what to do.
+    """
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__(words)
+        self.words = words
+
+
+class LoginNeededError(ConsoleError):
+    """Nobody is logged in; a browser is sent to the login."""
+
+    status = 401
+    title = "Log in first"
+
+    def __init__(self, words: str = "This needs a login.") -> None:
+        super().__init__(words)
+
+
+class ForbiddenError(ConsoleError):
+    """Who asks may not."""
+
+    status = 403
+    title = "Not allowed"
+
+
+class NotFoundError(ConsoleError):
+    """There is no such thing."""
+
+    status = 404
+    title = "Not found"
+
+
+class ConflictError(ConsoleError):
+    """It cannot be done now."""
+
+    status = 409
+    title = "Cannot be done now"
+
+
+class RejectedError(ConsoleError):
+    """What was asked makes no sense."""
+
+    status = 422
+    title = "Not understood"
+
+
+class TooManyError(ConsoleError):
+    """Too often."""
+
+    status = 429
+    title = "Too many tries"

@@ -1,0 +1,15 @@
+"""All parts of the console, in the order their routes are tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dicom_node.console.access import login
+from dicom_node.console.today import pages as today
+
+if TYPE_CHECKING:
+    from dicom_node.console.registry import Section
+
+__all__ = ["SECTIONS"]
+
+SECTIONS: Final[tuple[Section, ...]] = (login.SECTION, today.SECTION)

@@ -1,0 +1,66 @@
+"""Values the console is configured by, and what it shows of a node that does not change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from dicom_node.domain.routes import Destination, Peer, Route
+
+__all__ = ["Access", "NodeFacts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How the console is reached and by whom.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on; 0 picks a free one.
+        root_path: Path under which a proxy shows it; empty, or with a leading and no trailing
+            slash.
+        public_url: Where browsers find it; empty: where they ask.
+        trusted_proxies: Addresses whose X-Forwarded-For and X-Forwarded-Proto are believed.
+        session_idle_s: A session ends when it was not used for so long.
+        session_max_s: A session ends after so long, however busy it is.
+        logins_per_minute: Failed ones an account, and an address, may have in a minute.
+        viewers_see_patients: Viewers see patients' identifiers too.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    root_path: str = ""
+    public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    session_idle_s: float = 3600.0
+    session_max_s: float = 43200.0
+    logins_per_minute: int = 5
+    viewers_see_patients: bool = False
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers reach it over TLS for sure."""
+        return urlsplit(self.public_url).scheme == "https"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """What a node is called and how it is configured, as far as pages show it.
+
+    Attributes:
+        ae_title: Of the node.
+        version: Of the software.
+        peers: In order.
+        destinations: In order.
+        routes: In order.
+        min_free_bytes: Free space below which images are refused.
+        started_at: Unix seconds.
+    """
+
+    ae_title: str
+    version: str
+    peers: tuple[Peer, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+    routes: tuple[Route, ...] = ()
+    min_free_bytes: int = 0
+    started_at: float = 0.0
