@@ -41,7 +41,7 @@ class Recovering:
         """Put back all leased work and collect temporary files; how many pieces of work.
 
         Only for a node that has ledger and spool for itself, before its services start. Files that
-        nobody claims have time until the first `run_once`.
+        nobody claims have time until the first `sweep`.
         """
         put_back = self.ledger.requeue_leases(now)
         temporary = self.spool.collect(older_than_s=0.0)
@@ -50,21 +50,29 @@ class Recovering:
         return put_back
 
     def run_once(self, now: float) -> bool:
-        """Put back work whose lease ran out and collect old files; whether anything was found."""
+        """Put back work whose lease ran out; whether anything was found. As quick with a million
+        files and rows as with ten.
+        """
         put_back = self.ledger.expire_leases(now)
-        temporary = self.spool.collect(older_than_s=self.orphan_age_s)
-        orphans = self._collect_orphans()
         strays = self._quarantine_strays(now)
         if put_back:
             self.wake()
-        if put_back or temporary or orphans:
+            _log.warning("lost work was put back", put_back=put_back)
+        return bool(put_back or strays)
+
+    def sweep(self, now: float) -> bool:
+        """Collect old files that nobody claims; whether there were any. It looks at every file and
+        every row, so it is nothing for every minute.
+        """
+        temporary = self.spool.collect(older_than_s=self.orphan_age_s)
+        orphans = self._collect_orphans()
+        if temporary or orphans:
             _log.warning(
-                "lost work was put back",
-                put_back=put_back,
+                "files that nobody claims were removed",
                 temporary_files=temporary,
                 orphaned_files=orphans,
             )
-        return bool(put_back or temporary or orphans or strays)
+        return bool(temporary or orphans)
 
     def _quarantine_strays(self, now: float) -> int:
         strays = self.ledger.quarantine_strays(self.destinations, now)

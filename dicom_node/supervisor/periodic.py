@@ -18,6 +18,7 @@ __all__ = [
     "CERTIFICATES_EVERY_S",
     "RECOVER_EVERY_S",
     "RETAIN_EVERY_S",
+    "SWEEP_EVERY_S",
     "WATERMARK_EVERY_S",
     "Watermark",
     "schedule",
@@ -25,6 +26,7 @@ __all__ = [
 
 RECOVER_EVERY_S: Final = 30
 RETAIN_EVERY_S: Final = 3600
+SWEEP_EVERY_S: Final = 1800
 WATERMARK_EVERY_S: Final = 60
 CERTIFICATES_EVERY_S: Final = 24 * 3600
 
@@ -61,6 +63,7 @@ def schedule(node: Node) -> BackgroundScheduler:
     watermark = Watermark(node.spool.free_bytes, node.settings.retention.min_free_bytes)
     for name, run_once, every_s in (
         ("recovering", node.recovering.run_once, RECOVER_EVERY_S),
+        ("sweeping", node.recovering.sweep, SWEEP_EVERY_S),
         ("retaining", _until_idle(node.retaining.run_once, node), RETAIN_EVERY_S),
         ("watermark", watermark.run_once, WATERMARK_EVERY_S),
         ("certificates", node.certificates.run_once, CERTIFICATES_EVERY_S),

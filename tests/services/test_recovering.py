@@ -50,12 +50,12 @@ def test_a_file_nobody_claims_goes_when_it_is_old_and_claimed_ones_stay(node: No
     claimed = set(node.spool.digests())
     orphan = node.spool.put(b"an image whose sender was told nothing").digest
     node.clock.advance(3600.0)
-    assert node.recovering.run_once(node.clock()) is False
+    assert node.recovering.sweep(node.clock()) is False
     assert orphan in set(node.spool.digests())
     node.clock.advance(1.0)
-    assert node.recovering.run_once(node.clock()) is True
+    assert node.recovering.sweep(node.clock()) is True
     assert set(node.spool.digests()) == claimed
-    assert node.recovering.run_once(node.clock()) is False
+    assert node.recovering.sweep(node.clock()) is False
 
 
 def test_an_old_orphan_that_is_received_again_is_safe_before_its_row_is(node: Node) -> None:
@@ -66,7 +66,7 @@ def test_an_old_orphan_that_is_received_again_is_safe_before_its_row_is(node: No
     class Meanwhile:
         def put(self, data: bytes) -> object:
             spooled = node.spool.put(data)
-            node.recovering.run_once(node.clock())
+            node.recovering.sweep(node.clock())
             return spooled
 
     receiving = replace(node.receiving, spool=Meanwhile())  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def test_an_image_that_comes_again_after_its_files_went_makes_no_second_job(node
     assert len(node.ledger.jobs()) == 1
     assert node.archive.attempts == [[0, 1]]
     node.clock.advance(3601.0)
-    node.recovering.run_once(node.clock())
+    node.recovering.sweep(node.clock())
     assert list(node.spool.digests()) == []
 
 
@@ -109,6 +109,7 @@ def test_open_work_is_kept_however_long_it_takes(node: Node) -> None:
     node.clock.advance(1e8)
     assert node.retaining(1.0).run_once(node.clock()) is False
     assert node.recovering.run_once(node.clock()) is False
+    assert node.recovering.sweep(node.clock()) is False
     node.archive.down = False
     node.run_to_rest()
     assert node.only_job().deliveries[0].delivery.state is DeliveryState.CLOSED
@@ -137,5 +138,5 @@ def test_a_power_cut_between_row_and_file_leaves_no_claim_on_a_missing_file(node
         raise AssertionError("the power was not cut")
     assert node.ledger.known_digests() == frozenset()
     restarted = node.restarted()
-    restarted.recovering.run_once(restarted.clock())
+    restarted.recovering.sweep(restarted.clock())
     assert list(restarted.spool.digests()) == []

@@ -478,7 +478,7 @@ def test_a_job_cut_after_spooling_runs_again_and_publishes_one_content_a_uid(
     # What the first run left belongs to nobody, and goes once it is old enough.
     assert first < set(restarted.spool.digests())
     restarted.clock.advance(3601.0)
-    restarted.recovering.run_once(restarted.clock())
+    restarted.recovering.sweep(restarted.clock())
     assert not first.intersection(restarted.spool.digests())
     assert source in set(restarted.spool.digests())
 

@@ -110,6 +110,7 @@ def test_a_node_is_built_of_the_real_parts_and_nothing_runs(settings: Settings) 
         jobs = {job.id: job.trigger.interval.total_seconds() for job in schedule(node).get_jobs()}
         assert jobs == {
             "recovering": 30,
+            "sweeping": 1800,
             "retaining": 3600,
             "watermark": 60,
             "certificates": 86400,
