@@ -140,6 +140,8 @@ def _mask_depth(view: NDArray[np.floating]) -> NDArray[np.float64] | None:
         # A turned one may reach only a part of this side.
         ends = (view[0, 0], view[0, -1])
         value = next((end for end in ends if (view[0] == end).mean() > 0.2), np.nan)
+        if np.isnan(value):
+            return None
     flat = view[:reach] == value
     run = np.where(flat.all(axis=0), reach, flat.argmin(axis=0)).astype(np.float64)
     if run.mean() < 0.5:

@@ -8,6 +8,7 @@ the radiograph itself).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -63,13 +64,13 @@ def marks(image: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.b
     if not valid.any():
         return nothing
     cell = max(1, -(-max(image.shape) // _CELLS))
-    low, white, high = np.percentile(image[valid][::7], (0.5, 98.0, 99.5))
+    low, white, high = np.percentile(image[valid][::7], (0.5, 98.0, 99.5)).astype(image.dtype)
     if not high > low:
         return nothing
-    shown = image.astype(np.float64)
-    shown[~valid] = low
-    means = _pooled(shown, cell, np.sum) / cell**2
-    largest = shown == shown.max()
+    shown = image if valid.all() else np.where(valid, image, low)
+    means = _pooled(shown, cell, partial(np.sum, dtype=np.float64)) / cell**2
+    top = shown.max()
+    largest = shown == top
     peaks = _pooled(shown, cell, np.max)
     side = max(peaks.shape)
     beside = _opened(means, max(2, round(side * _STROKE)))
@@ -77,7 +78,7 @@ def marks(image: NDArray[np.floating], valid: NDArray[np.bool_]) -> NDArray[np.b
     in_air = beside < low + 0.1 * (high - low)
     lead = (peaks >= white) & (_near_border(peaks.shape) | in_air)
     sharing = int(np.count_nonzero(largest))
-    near = shown > shown.max() - 0.01 * (high - low)
+    near = shown > top - 0.01 * (high - low)
     almost = int(np.count_nonzero(near)) - sharing
     written = _pooled(largest, cell, np.max) & (
         max(_FEWEST, 2 * almost) <= sharing < _CLIPPED * int(np.count_nonzero(valid))
@@ -127,12 +128,19 @@ def filled(image: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.f
 
 def _pooled(image: NDArray[Any], cell: int, how: Callable[..., NDArray[Any]]) -> NDArray[Any]:
     """Over square cells; past the far borders the last pixels are repeated."""
-    height, width = image.shape
-    edges = ((0, -height % cell), (0, -width % cell))
-    whole = np.pad(image, edges, mode="edge") if any(map(any, edges)) else image
     # Lines of memory first: numpy is several times slower over both axes at once.
-    lines = how(whole.reshape(-1, cell, whole.shape[1]), axis=1)
-    return how(lines.reshape(lines.shape[0], -1, cell), axis=2)
+    return _lines(_lines(image, cell, how).T, cell, how).T
+
+
+def _lines(image: NDArray[Any], cell: int, how: Callable[..., NDArray[Any]]) -> NDArray[Any]:
+    """Over so many rows at a time; past the end the last row is repeated."""
+    whole = image.shape[0] // cell
+    done = how(image[: whole * cell].reshape(whole, cell, -1), axis=1)
+    rest = image[whole * cell :]
+    if not len(rest):
+        return done
+    last = np.pad(rest, ((0, cell - len(rest)), (0, 0)), mode="edge")
+    return np.concatenate([done, how(last, axis=0)[None]])
 
 
 def _fours(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -73,7 +73,7 @@ def _term(value: str) -> str:
     return value if plain.isascii() and plain.isalnum() and len(value) <= 16 else "(unreadable)"
 
 
-def stored_values(ds: FileDataset) -> NDArray[np.int64]:
+def stored_values(ds: FileDataset) -> NDArray[np.signedinteger]:
     """The stored values, shape (rows, columns), without overlay bits beside them.
 
     Raises:
@@ -84,7 +84,8 @@ def stored_values(ds: FileDataset) -> NDArray[np.int64]:
     shape = (int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0))
     try:
         if syntax.is_compressed and syntax.is_encapsulated:
-            values = np.asarray(ds.pixel_array).astype(np.int64)
+            values = np.asarray(ds.pixel_array)
+            values = values.astype(_wide_enough(values.itemsize))
         else:
             values = _uncompressed(ds, shape)
     except FOREIGN_ERRORS as error:
@@ -97,7 +98,12 @@ def stored_values(ds: FileDataset) -> NDArray[np.int64]:
     return values
 
 
-def _uncompressed(ds: FileDataset, shape: tuple[int, int]) -> NDArray[np.int64]:
+def _wide_enough(size: int) -> type[np.signedinteger]:
+    """For any value, signed or not, of so many bytes. Narrow arrays are what makes reading fast."""
+    return np.int32 if size <= 2 else np.int64
+
+
+def _uncompressed(ds: FileDataset, shape: tuple[int, int]) -> NDArray[np.signedinteger]:
     """Words of Bits Allocated, of which the Bits Stored below High Bit count.
 
     Older modalities keep overlays in the other bits; pydicom leaves High Bit out of account.
@@ -111,7 +117,7 @@ def _uncompressed(ds: FileDataset, shape: tuple[int, int]) -> NDArray[np.int64]:
     words = np.frombuffer(data, f"{'>' if big else '<'}u{size}", count=count)
     bits = int(number(ds, "BitsStored") or 16)
     high = int(number(ds, "HighBit") or bits - 1)
-    values = words.astype(np.int64)
+    values = words.astype(_wide_enough(size))
     values >>= max(high - bits + 1, 0)
     values &= (1 << bits) - 1
     if number(ds, "PixelRepresentation") == 1.0:

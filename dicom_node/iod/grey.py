@@ -108,7 +108,7 @@ class Grey:
     scale: GreyScale
 
 
-def read_grey(ds: Dataset, stored: NDArray[np.int64]) -> Grey:
+def read_grey(ds: Dataset, stored: NDArray[np.signedinteger]) -> Grey:
     """Stored values to attenuation (the module docstring says by which rules).
 
     Args:
@@ -136,7 +136,10 @@ def read_grey(ds: Dataset, stored: NDArray[np.int64]) -> Grey:
     if not np.isfinite(attenuation).all():
         raise ImageError("the grey levels are not finite after the modality and VOI transforms")
     return Grey(
-        attenuation=attenuation.astype(np.float32), valid=valid, presented=presented, scale=scale
+        attenuation=attenuation.astype(np.float32, copy=False),
+        valid=valid,
+        presented=presented,
+        scale=scale,
     )
 
 
@@ -144,7 +147,7 @@ def read_grey(ds: Dataset, stored: NDArray[np.int64]) -> Grey:
 class _Values:
     """An image with the grid of values that it can hold: base, base + step, ... top."""
 
-    array: NDArray[np.float64]
+    array: NDArray[np.floating]
     base: float
     step: float
     bits: int
@@ -161,7 +164,7 @@ def _is_processing(ds: Dataset) -> bool:
     )
 
 
-def _valid(ds: Dataset, stored: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _valid(ds: Dataset, stored: NDArray[np.signedinteger]) -> NDArray[np.bool_]:
     """Pixel padding (PS3.3 C.7.5.1.1.2): one stored value, or a range with its limit."""
     padding = number(ds, "PixelPaddingValue")
     if padding is None:
@@ -175,7 +178,7 @@ def _valid(ds: Dataset, stored: NDArray[np.int64]) -> NDArray[np.bool_]:
     return ~((stored >= low) & (stored <= high))
 
 
-def _modality(ds: Dataset, stored: NDArray[np.int64]) -> _Values:
+def _modality(ds: Dataset, stored: NDArray[np.signedinteger]) -> _Values:
     """The modality transform (PS3.3 C.11.1): a table, else slope and intercept, else nothing."""
     bits = int(number(ds, "BitsStored") or 16)
     signed = number(ds, "PixelRepresentation") == 1.0
@@ -191,15 +194,15 @@ def _modality(ds: Dataset, stored: NDArray[np.int64]) -> _Values:
     lowest = -(1 << (bits - 1)) if signed else 0
     highest = lowest + (1 << bits) - 1
     ends = sorted((lowest * slope + intercept, highest * slope + intercept))
-    array = stored.astype(np.float64)
-    if slope != 1.0:
-        array *= slope
-    if intercept != 0.0:
-        array += intercept
     if slope == 1.0 and ends[0] >= 0.0 and ends[1] < 1 << 16 and float(intercept).is_integer():
+        # Whole numbers that float32 holds exactly, in half the memory.
+        array: NDArray[np.floating] = stored.astype(np.float32)
+        if intercept:
+            array += np.float32(intercept)
         wide = max(bits, int(ends[1]).bit_length(), MIN_BITS)
         return _Values(array=array, base=0.0, step=1.0, bits=wide)
     kept = min(max(bits, MIN_BITS), 16)
+    array = stored.astype(np.float64) * slope + intercept
     step = (ends[1] - ends[0]) / ((1 << kept) - 1)
     return _Values(array=array, base=ends[0], step=step, bits=kept)
 
@@ -227,7 +230,7 @@ def _presented(ds: Dataset, values: _Values) -> tuple[_Values, tuple[Window, ...
     function = text(ds, "VOILUTFunction") or "LINEAR"
     if pairs and function == "SIGMOID":
         center, width = pairs[0]
-        slope = np.clip(-4.0 * (values.array - center) / width, -700.0, 700.0)
+        slope = np.clip(-4.0 * (values.array.astype(np.float64) - center) / width, -700.0, 700.0)
         peak = (1 << values.bits) - 1
         curved = _Values(array=peak / (1.0 + np.exp(slope)), base=0.0, step=1.0, bits=values.bits)
         return curved, (_full(curved),)
@@ -261,7 +264,7 @@ def _affine(values: _Values, *, up: bool) -> GreyScale:
     return GreyScale(gain=gain, bias=bias, bits_stored=values.bits, windows=(), relationship="LOG")
 
 
-def _from_detector(ds: Dataset, values: _Values) -> tuple[NDArray[np.float64], GreyScale]:
+def _from_detector(ds: Dataset, values: _Values) -> tuple[NDArray[np.floating], GreyScale]:
     """FOR PROCESSING: -log of a LIN detector, a LOG one as it is, each turned by its Sign.
 
     Sign 1 = lower values are less beam intensity, -1 = lower values are more of it. Without a Sign
@@ -274,7 +277,8 @@ def _from_detector(ds: Dataset, values: _Values) -> tuple[NDArray[np.float64], G
         up = sign < 0
         scale = _affine(values, up=up)
         return (values.array if up else values.top - values.array), scale
-    above = values.array - values.base if sign > 0 else values.top - values.array
+    array = values.array.astype(np.float64)
+    above = array - values.base if sign > 0 else values.top - array
     # Half a step stands for zero counts, whose logarithm does not exist.
     counts = np.maximum(above / values.step, 0.5)
     full = math.log((1 << values.bits) - 1)

@@ -164,7 +164,7 @@ def read_source(data: bytes) -> Source:
         pixels = squared(pixels, pixel_aspect(ds))
     try:
         radiograph = Radiograph(
-            pixels=turn.apply(pixels).astype(np.float32),
+            pixels=turn.apply(pixels).astype(np.float32, copy=False),
             spacing_mm=turn.spacing(spacing_mm),
             view=view,
             intensity=intensity,

@@ -49,13 +49,13 @@ def stated_field(ds: Dataset, shape: tuple[int, int]) -> NDArray[np.bool_]:
             mask = _form(ds, form, kind, circular, shape)
             if mask is not None:
                 stated &= mask
-        if stated.mean() >= MIN_FIELD_SHARE:
+        if _share(stated) >= MIN_FIELD_SHARE:
             field &= stated
-    return (
-        field
-        if np.count_nonzero(field) >= MIN_FIELD_SHARE * field.size
-        else np.ones(shape, np.bool_)
-    )
+    return field if _share(field) >= MIN_FIELD_SHARE else np.ones(shape, np.bool_)
+
+
+def _share(mask: NDArray[np.bool_]) -> float:
+    return float(np.count_nonzero(mask)) / mask.size
 
 
 def _form(
