@@ -109,7 +109,10 @@ def rigged(settings: Settings, *, echo: bool, worker: str = "") -> Node:
     }
     if echo:
         (path,) = settings.model_paths().values()
-        parts["engines"] = [Fused(Echo(weights=weights_digest(path)), "engine")]
+        parts["engines"] = [
+            Fused(Echo(weights=weights_digest(path)), "engine")
+            for _ in range(settings.engine.workers)
+        ]
     if worker:
         paths = {name: str(path) for name, path in settings.model_paths().items()}
         rest = RetryPolicy(first_s=0.2, factor=2.0, max_s=1.0, attempts=10**9)
