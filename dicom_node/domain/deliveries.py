@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.writing import Matrix, Writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dicom_node.domain.identifiers import JobKey
-    from dicom_node.domain.routes import Form
+    from dicom_node.domain.writing import Document, Form
 
 __all__ = [
     "DELIVERY_TABLE",
@@ -116,8 +117,11 @@ class DerivedInstance:
 
     Attributes:
         digest: Of its bytes in the spool (a whole DICOM file).
-        index: Position in the view set, from 0; Instance Number is one more.
+        index: Position among what is sent, from 0. Images come first, in the order of their views,
+            so the Instance Number of an image is one more.
         banner: Whether the visible mark is burned in.
+        matrix: Which pixels it, or the images it goes with, are written in.
+        document: What it is; None is an image.
     """
 
     sop_instance_uid: str
@@ -129,6 +133,13 @@ class DerivedInstance:
     digest: str
     size_bytes: int
     banner: bool = True
+    matrix: Matrix = Matrix.NATIVE
+    document: Document | None = None
+
+    @property
+    def writing(self) -> Writing:
+        """How it, or the images it goes with, are written."""
+        return Writing(form=self.form, banner=self.banner, matrix=self.matrix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +153,7 @@ class Delivery:
         lost_leases: Leases that ran out, or were cut by a stop of the node, since then.
         not_before: Unix seconds before which it is not leased.
         outstanding: Instances the destination has not confirmed yet, in order of index.
+        documents: What it brings with the images.
     """
 
     id: int
@@ -157,3 +169,5 @@ class Delivery:
     outstanding: tuple[DerivedInstance, ...]
     banner: bool = True
     lost_leases: int = 0
+    matrix: Matrix = Matrix.NATIVE
+    documents: tuple[Document, ...] = ()

@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.writing import Document, Matrix, Writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dicom_node.domain.identifiers import JobKey
-    from dicom_node.domain.routes import Form
+    from dicom_node.domain.writing import Form
     from synthesis.types import ViewSet
 
 __all__ = ["JOB_TABLE", "Job", "JobEvent", "JobState", "Order", "Target", "advance"]
@@ -66,11 +67,18 @@ def advance(state: JobState, event: JobEvent) -> JobState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One destination of a job and how it wants the images written."""
+    """One destination of a job, how it wants the images written and what it wants with them."""
 
     destination: str
     form: Form
     banner: bool = True
+    matrix: Matrix = Matrix.NATIVE
+    documents: tuple[Document, ...] = ()
+
+    @property
+    def writing(self) -> Writing:
+        """How its images are written."""
+        return Writing(form=self.form, banner=self.banner, matrix=self.matrix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +112,16 @@ class Order:
     priority: int
     min_consistency: float | None = None
     allow_ineligible: bool = False
+
+    def wanted(self) -> dict[Writing, tuple[Document, ...]]:
+        """Every way some target wants images written, with the documents any of them wants."""
+        found: dict[Writing, set[Document]] = {}
+        for target in self.targets:
+            found.setdefault(target.writing, set()).update(target.documents)
+        return {
+            writing: tuple(document for document in Document if document in documents)
+            for writing, documents in found.items()
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

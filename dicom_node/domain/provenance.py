@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from dicom_node.domain.identifiers import canonical_json
+from dicom_node.domain.writing import Matrix
 
 if TYPE_CHECKING:
     from dicom_node.domain.identifiers import JobKey
@@ -46,6 +47,7 @@ class Provenance:
             None when one was drawn.
         eligibility: The source's score as an upright frontal chest radiograph, 0 to 1.
         ineligible: Why the source would have been refused, had the route not allowed it.
+        matrix: Which pixels it is written in.
         synthesized_at: ISO 8601, with offset.
     """
 
@@ -74,6 +76,7 @@ class Provenance:
     spread: float | None = None
     eligibility: float | None = None
     ineligible: str = ""
+    matrix: Matrix = Matrix.NATIVE
 
     def to_json(self) -> str:
         """One text per value."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dicom_node.domain.retry import RetryPolicy
+from dicom_node.domain.writing import Document, Form, Matrix
 from synthesis.types import View, ViewSet, azimuth_sweep
 
 if TYPE_CHECKING:
@@ -26,20 +27,7 @@ __all__ = [
     "Sweep",
     "Term",
     "ViewPlan",
-    "variant",
 ]
-
-
-class Form(StrEnum):
-    """How a synthesized view is written."""
-
-    DX = "dx"
-    SC = "sc"
-
-
-def variant(form: Form, *, banner: bool) -> str:
-    """Name of one way to write a set of views; each has a series and UIDs of its own."""
-    return form.value if banner else f"{form.value}-plain"
 
 
 class Commitment(StrEnum):
@@ -80,7 +68,14 @@ class Peer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One that we send to."""
+    """One that we send to.
+
+    Attributes:
+        form: How views are written for it.
+        banner: Whether the visible mark is burned into the pixels.
+        matrix: Which pixels views are written in.
+        documents: What it gets with the images, in order.
+    """
 
     name: str
     ae_title: str
@@ -90,6 +85,8 @@ class Destination:
     commitment: Commitment = Commitment.NONE
     commitment_timeout_s: float = 3600.0
     banner: bool = True
+    matrix: Matrix = Matrix.NATIVE
+    documents: tuple[Document, ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     tls: DestinationTls | None = None
 

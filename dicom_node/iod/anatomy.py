@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence as ItemSequence
 from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
 
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form
 from dicom_node.iod.codes import code_item
 from dicom_node.iod.elements import carried, has_value, items, text
 from dicom_node.iod.orientation import patient_orientation

@@ -58,7 +58,11 @@ def banner_rows(width: int, height: int) -> int:
 @lru_cache(maxsize=4096)
 def _font(words: str, width: int, height: int) -> Font:
     """Pillow's own font in the largest size at which the words fit."""
-    size = max(round(height * MAX_HEIGHT_SHARE), SMALLEST)
+    return _fitting(words, width, max(round(height * MAX_HEIGHT_SHARE), SMALLEST))
+
+
+@lru_cache(maxsize=1024)
+def _fitting(words: str, width: int, size: int) -> Font:
     while size > SMALLEST:
         font = _own_font(size)
         left, _, right, _ = font.getbbox(words)

@@ -1,9 +1,10 @@
-"""A synthesized image as a DICOM object, in two forms.
+"""Synthesized images as DICOM objects, in three forms.
 
 ``dx`` is Digital X-Ray Image Storage - For Presentation, ``sc`` Secondary Capture with Conversion
-Type SYN. Patient and study are the source's, equipment and times are this node's, everything that
-says from where the image looks is computed from its own view, and nothing that speaks of an
-exposure is written: this view was never exposed.
+Type SYN; each object is one view. ``multiframe`` (`multiframe`) holds all of them. Patient and
+study are the source's, equipment and times are this node's, everything that says from where the
+image looks is computed from its own view, and nothing that speaks of an exposure is written: this
+view was never exposed.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from pydicom.sequence import Sequence as ItemSequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom_node import PRODUCT, __version__
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form
 from dicom_node.iod.anatomy import decimal, put_anatomy, put_view
 from dicom_node.iod.banner import add_banner, view_words
-from dicom_node.iod.derivation import put_derivation
+from dicom_node.iod.derivation import derivation_words, put_derivation
 from dicom_node.iod.elements import text
 from dicom_node.iod.equipment import ascii_text, put_equipment
 from dicom_node.iod.patient import copy_patient_and_study
 from synthesis.types import FIELD_MM
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dicom_node.domain.provenance import Provenance
     from dicom_node.iod.grey import GreyScale
     from dicom_node.iod.lossy import LossyHistory
@@ -44,12 +47,21 @@ __all__ = [
     "SOP_CLASS",
     "SeriesIdentity",
     "build",
+    "complete",
     "encode",
+    "in_zone_of",
+    "painted_values",
+    "put_lossy",
+    "put_marks",
+    "put_pixels",
+    "put_series",
+    "put_spacing",
 ]
 
 SOP_CLASS: Final = {
     Form.DX: "1.2.840.10008.5.1.4.1.1.1.1",
     Form.SC: "1.2.840.10008.5.1.4.1.1.7",
+    Form.MULTIFRAME: "1.2.840.10008.5.1.4.1.1.7.3",
 }
 """SOP Class of each form."""
 
@@ -89,7 +101,7 @@ def build(
     sop_instance_uid: str,
     synthesized_at: datetime,
 ) -> Dataset:
-    """The whole object for one synthesized image.
+    """The whole object for one synthesized image, of a form that holds one.
 
     Args:
         source: The radiograph it was made from.
@@ -108,27 +120,43 @@ def build(
     Raises:
         ImageError: The source's patient or study is too broken to be copied.
     """
-    at = _in_zone_of(source.dataset, synthesized_at)
+    at = in_zone_of(source.dataset, synthesized_at)
     ds = Dataset()
     copy_patient_and_study(source.dataset, ds)
-    _put_identity(ds, form=form, provenance=provenance, series=series, uid=sop_instance_uid, at=at)
+    put_series(ds, form=form, provenance=provenance, series=series, at=at)
+    ds.SOPInstanceUID = sop_instance_uid
+    ds.InstanceNumber = str(provenance.index + 1)
+    ds.ImageComments = f"AI SYNTHETIC {view_words(provenance.view)}"
     put_equipment(source.dataset, ds, provenance=provenance, device_uid=series.device_uid, at=at)
-    _put_marks(ds, annotated=banner or text(source.dataset, "BurnedInAnnotation") == "YES")
+    put_marks(ds, source, banner=banner)
     nominal = provenance.spacing_nominal or image.spacing_mm is None
-    put_derivation(ds, source.dataset, provenance, nominal=nominal)
+    put_derivation(ds, source.dataset, derivation_words(provenance, nominal=nominal))
     put_anatomy(source.dataset, ds)
     put_view(ds, image.view, form)
-    _put_spacing(ds, image, form)
-    _put_lossy(ds, source.lossy)
-    _put_pixels(ds, image, source.grey, banner=banner)
+    put_spacing(ds, image, form)
+    put_lossy(ds, source.lossy)
+    grey = source.grey
+    stored = painted_values(image, grey, banner=banner)
+    put_pixels(ds, stored, grey, wide=grey.bits_stored > 8)
     if form is Form.DX:
         _put_dx(ds, source.grey)
     else:
         ds.Modality = text(source.dataset, "Modality") or "OT"
         ds.ConversionType = "SYN"
+    return complete(ds, provenance.to_json())
+
+
+def complete(ds: Dataset, provenance_json: str) -> Dataset:
+    """The object with its provenance in the private block and its file meta."""
     block = ds.private_block(PRIVATE_GROUP, PRODUCT, create=True)
-    block.add_new(PROVENANCE_ELEMENT, "UT", provenance.to_json())
-    ds.file_meta = _file_meta(ds)
+    block.add_new(PROVENANCE_ELEMENT, "UT", provenance_json)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.ImplementationVersionName = f"DICOMNODE_{__version__}"[:16]
+    ds.file_meta = meta
     return ds
 
 
@@ -158,7 +186,8 @@ def _keep_bytes(dataset: Dataset) -> None:
                 _keep_bytes(item)
 
 
-def _in_zone_of(source: Dataset, at: datetime) -> datetime:
+def in_zone_of(source: Dataset, at: datetime) -> datetime:
+    """The instant in the time zone that the source states, if any."""
     stated = text(source, "TimezoneOffsetFromUTC")
     if len(stated) == 5 and stated[0] in "+-" and stated[1:].isdigit():
         minutes = int(stated[1:3]) * 60 + int(stated[3:])
@@ -168,17 +197,16 @@ def _in_zone_of(source: Dataset, at: datetime) -> datetime:
     return at
 
 
-def _put_identity(
+def put_series(
     ds: Dataset,
     *,
     form: Form,
     provenance: Provenance,
     series: SeriesIdentity,
-    uid: str,
     at: datetime,
 ) -> None:
+    """The class, the series and the times of an image."""
     ds.SOPClassUID = SOP_CLASS[form]
-    ds.SOPInstanceUID = uid
     ds.SeriesInstanceUID = series.series_instance_uid
     ds.SeriesNumber = str(series.series_number)
     # The same in every image of the series, so it names the source's view; each image's own view
@@ -186,24 +214,25 @@ def _put_identity(
     ds.SeriesDescription = ascii_text(
         f"AI SYNTHETIC {provenance.model.name} views from {provenance.source_view.label}"
     )
-    ds.InstanceNumber = str(provenance.index + 1)
-    ds.ImageComments = f"AI SYNTHETIC {view_words(provenance.view)}"
     ds.InstanceCreationDate = ds.ContentDate = at.strftime("%Y%m%d")
     ds.InstanceCreationTime = ds.ContentTime = at.strftime("%H%M%S.%f")
     ds.TimezoneOffsetFromUTC = at.strftime("%z")[:5]
 
 
-def _put_marks(ds: Dataset, *, annotated: bool) -> None:
+def put_marks(ds: Dataset, source: Source, *, banner: bool) -> None:
+    """That the image is synthetic, for whom it is, and whether letters stand in it."""
     # Letters burned into the source may show through in a view close to it, so its YES stays.
     ds.ImageType = ["DERIVED", "SECONDARY", "", "SYNTHETIC"]
     ds.SyntheticData = "YES"
     ds.ContentQualification = "RESEARCH"
-    ds.BurnedInAnnotation = "YES" if annotated else "NO"
+    marked_before = text(source.dataset, "BurnedInAnnotation") == "YES"
+    ds.BurnedInAnnotation = "YES" if banner or marked_before else "NO"
     ds.RecognizableVisualFeatures = "NO"
     ds.QualityControlImage = "NO"
 
 
-def _put_spacing(ds: Dataset, image: Radiograph, form: Form) -> None:
+def put_spacing(ds: Dataset, image: Radiograph, form: Form) -> None:
+    """The pitch of the pixels, under the name that its form has for it."""
     rows, columns = image.pixels.shape
     spacing = image.spacing_mm or (FIELD_MM / rows, FIELD_MM / columns)
     values = [decimal(spacing[0]), decimal(spacing[1])]
@@ -215,7 +244,8 @@ def _put_spacing(ds: Dataset, image: Radiograph, form: Form) -> None:
         ds.PixelSpacing = values
 
 
-def _put_lossy(ds: Dataset, lossy: LossyHistory) -> None:
+def put_lossy(ds: Dataset, lossy: LossyHistory) -> None:
+    """What lossy compression the source went through."""
     ds.LossyImageCompression = "01" if lossy.happened else "00"
     if lossy.ratios:
         ds.LossyImageCompressionRatio = [decimal(ratio) for ratio in lossy.ratios]
@@ -223,17 +253,29 @@ def _put_lossy(ds: Dataset, lossy: LossyHistory) -> None:
         ds.LossyImageCompressionMethod = list(lossy.methods)
 
 
-def _put_pixels(ds: Dataset, image: Radiograph, grey: GreyScale, *, banner: bool) -> None:
+def painted_values(image: Radiograph, grey: GreyScale, *, banner: bool) -> NDArray[np.uint16]:
+    """Stored values of an image, shape (rows, columns), with the mark above and below if wanted."""
     stored = grey.to_stored(image.pixels)
-    if banner:
-        ends = [float(stored.min()), float(stored.max())]
-        ends += [min(max(e, 0.0), grey.maximum) for w in grey.windows for e in (w.low, w.high)]
-        black, white = (min(ends), max(ends)) if grey.gain > 0 else (max(ends), min(ends))
-        stored = add_banner(stored, image.view, black=round(black), white=round(white))
-    wide = grey.bits_stored > 8
+    if not banner:
+        return stored
+    ends = [float(stored.min()), float(stored.max())]
+    ends += [min(max(e, 0.0), grey.maximum) for w in grey.windows for e in (w.low, w.high)]
+    black, white = (min(ends), max(ends)) if grey.gain > 0 else (max(ends), min(ends))
+    return add_banner(stored, image.view, black=round(black), white=round(white))
+
+
+def put_pixels(ds: Dataset, stored: NDArray[np.uint16], grey: GreyScale, *, wide: bool) -> None:
+    """Pixel Data and what describes it, windows included.
+
+    Args:
+        ds: The object.
+        stored: Values, shape (..., rows, columns).
+        grey: Their scale.
+        wide: Whether a pixel takes two bytes.
+    """
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = grey.photometric_interpretation
-    ds.Rows, ds.Columns = stored.shape
+    ds.Rows, ds.Columns = stored.shape[-2:]
     ds.BitsAllocated = 16 if wide else 8
     ds.BitsStored = grey.bits_stored
     ds.HighBit = grey.bits_stored - 1
@@ -259,13 +301,3 @@ def _put_dx(ds: Dataset, grey: GreyScale) -> None:
     ds.RescaleType = "US"
     ds.PresentationLUTShape = "IDENTITY" if grey.gain > 0 else "INVERSE"
     ds.AcquisitionContextSequence = ItemSequence([])
-
-
-def _file_meta(ds: Dataset) -> FileMetaDataset:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
-    meta.ImplementationVersionName = f"DICOMNODE_{__version__}"[:16]
-    return meta

@@ -19,7 +19,8 @@ from dicom_node.iod.elements import FOREIGN_ERRORS, items, text, texts
 from dicom_node.iod.grey import Grey, GreyScale, read_grey
 from dicom_node.iod.intensity import intensity_scale, with_windows
 from dicom_node.iod.lossy import LossyHistory, lossy_history
-from dicom_node.iod.orientation import hanging
+from dicom_node.iod.matrix import Frame
+from dicom_node.iod.orientation import Hanging, hanging
 from dicom_node.iod.shutter import stated_field
 from dicom_node.iod.spacing import detector_spacing_mm, pixel_aspect, squared
 from synthesis.cleaning import cleaned
@@ -29,6 +30,8 @@ from synthesis.types import IntensityScale, Radiograph, View
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pydicom.dataset import FileDataset
+
+    from synthesis.exposure import Field
 
 __all__ = ["Source", "read_header", "read_source", "source_view"]
 
@@ -58,12 +61,14 @@ class Source:
             in attenuation, without letters and text.
         grey: The way from attenuation to the stored values of a derived image.
         lossy: What lossy compression it went through.
+        frame: Its whole matrix, of which the radiograph is the exposed field.
     """
 
     dataset: FileDataset
     radiograph: Radiograph
     grey: GreyScale
     lossy: LossyHistory
+    frame: Frame
 
 
 def _read(data: bytes | Path, *, pixels: bool) -> FileDataset:
@@ -158,7 +163,8 @@ def read_source(data: bytes) -> Source:
     stored = stored_values(ds)
     lossy = lossy_history(ds, pixels=stored.size)
     grey = read_grey(ds, stored)
-    grey, pixels, intensity = _seen(ds, grey)
+    shape = grey.valid.shape
+    grey, pixels, intensity, field = _seen(ds, grey)
     spacing_mm = detector_spacing_mm(ds, view)
     if spacing_mm is None:
         pixels = squared(pixels, pixel_aspect(ds))
@@ -173,11 +179,45 @@ def read_source(data: bytes) -> Source:
         raise ImageError(f"{error}") from error
     del ds.PixelData
     return Source(
-        dataset=ds, radiograph=radiograph, grey=with_windows(grey, intensity), lossy=lossy
+        dataset=ds,
+        radiograph=radiograph,
+        grey=with_windows(grey, intensity),
+        lossy=lossy,
+        frame=_frame(shape, field, turn, radiograph.pixels.shape),
     )
 
 
-def _seen(ds: FileDataset, grey: Grey) -> tuple[Grey, NDArray[np.float32], IntensityScale]:
+def _frame(shape: tuple[int, ...], field: Field, turn: Hanging, hung: tuple[int, ...]) -> Frame:
+    """Where the field lies in the whole matrix, both turned as they are hung.
+
+    Args:
+        shape: Of the matrix as stored.
+        field: In it.
+        turn: To the hung image.
+        hung: Shape of the field as hung, with square pixels where no spacing is stated.
+    """
+    spans = [(*field.rows, shape[0]), (*field.columns, shape[1])]
+    if turn.transpose:
+        spans.reverse()
+    if turn.flip_rows:
+        first, past, whole = spans[0]
+        spans[0] = (whole - past, whole - first, whole)
+    if turn.flip_columns:
+        first, past, whole = spans[1]
+        spans[1] = (whole - past, whole - first, whole)
+    (top, bottom, rows), (left, right, columns) = spans
+    tall, wide = hung[0] / (bottom - top), hung[1] / (right - left)
+    return Frame(
+        rows=round(rows * tall),
+        columns=round(columns * wide),
+        top=round(top * tall),
+        left=round(left * wide),
+        height=hung[0],
+        width=hung[1],
+    )
+
+
+def _seen(ds: FileDataset, grey: Grey) -> tuple[Grey, NDArray[np.float32], IntensityScale, Field]:
     """What a model may see: the exposed field alone, its own grey levels, without marks.
 
     The field is what padding, shutters and collimators that are stated leave, and then what the
@@ -186,4 +226,4 @@ def _seen(ds: FileDataset, grey: Grey) -> tuple[Grey, NDArray[np.float32], Inten
     valid = grey.valid & stated_field(ds, grey.valid.shape)
     clean = cleaned(grey.attenuation, valid)
     intensity = intensity_scale(replace(grey, valid=clean.body))
-    return replace(grey, valid=clean.field.mask), clean.image, intensity
+    return replace(grey, valid=clean.field.mask), clean.image, intensity, clean.field

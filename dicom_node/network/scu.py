@@ -290,13 +290,17 @@ def _accepted_syntax(
     default = str(ImplicitVRLittleEndian)
     if rewritable(own) and default in accepted:
         return default
-    raise _refusal(destination)
+    raise _refusal(destination, instance)
 
 
-def _refusal(destination: Destination) -> RefusedError:
+def _refusal(destination: Destination, instance: DerivedInstance | None = None) -> RefusedError:
+    if instance is not None and instance.document is not None:
+        what, instead = instance.document.value, "leave that document out for it"
+    else:
+        what, instead = destination.form.value, "choose another form for it"
     return RefusedError(
-        f"{destination.name} takes {destination.form} objects in no transfer syntax of ours: "
-        "let it accept the SOP class, or choose another form for it"
+        f"{destination.name} takes {what} objects in no transfer syntax of ours: "
+        f"let it accept the SOP class, or {instead}"
     )
 
 

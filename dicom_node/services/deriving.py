@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dicom_node import __version__
@@ -9,21 +10,24 @@ from dicom_node.domain.deliveries import DerivedInstance
 from dicom_node.domain.errors import ConsistencyError, IntegrityError
 from dicom_node.domain.identifiers import derived_uid
 from dicom_node.domain.provenance import Provenance
-from dicom_node.domain.routes import variant
-from dicom_node.iod import derived
+from dicom_node.domain.writing import Matrix
+from dicom_node.iod import derived, multiframe
 from dicom_node.iod.conformance import verify
 from dicom_node.iod.derived import SeriesIdentity
+from dicom_node.iod.matrix import matched
 from dicom_node.ports import Product
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from pydicom.dataset import Dataset
+
     from dicom_node.domain.jobs import Job
-    from dicom_node.domain.routes import Form
+    from dicom_node.domain.writing import Form, Writing
     from dicom_node.iod.reading import Source
     from dicom_node.ports import Spool
-    from synthesis.types import SynthesisResult
+    from synthesis.types import Radiograph, SynthesisResult
 
 __all__ = ["check_consistency", "check_result", "products"]
 
@@ -96,44 +100,95 @@ def products(
         IntegrityError: An instance is not what it must be; nothing may be sent.
         CapacityError: The spool is full.
     """
-    variants = dict.fromkeys((target.form, target.banner) for target in job.order.targets)
-    for position, (form, banner) in enumerate(variants):
-        series = _series_identity(job, form, banner=banner, position=position)
-        for index, image in enumerate(result.images):
-            provenance = _provenance(job, source, result, index, synthesized_at)
-            uid = derived_uid(job.key, variant(form, banner=banner), f"instance {index}")
-            dataset = derived.build(
-                source,
-                image,
-                form=form,
-                banner=banner,
-                provenance=provenance,
-                series=series,
-                sop_instance_uid=uid,
-                synthesized_at=synthesized_at,
-            )
-            verify(dataset, source=source, provenance=provenance, form=form)
+    work = _Work(job=job, source=source, result=result, at=synthesized_at)
+    for position, writing in enumerate(job.order.wanted()):
+        series = _series_identity(job, writing.name, position)
+        for index, (dataset, provenances) in enumerate(work.images(writing, series)):
+            verify(dataset, source=source, provenances=provenances, form=writing.form)
             spooled = spool.put(derived.encode(dataset))
             instance = DerivedInstance(
-                sop_instance_uid=uid,
+                sop_instance_uid=str(dataset.SOPInstanceUID),
                 sop_class_uid=str(dataset.SOPClassUID),
                 transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
                 series_instance_uid=series.series_instance_uid,
-                form=form,
-                banner=banner,
+                form=writing.form,
+                banner=writing.banner,
+                matrix=writing.matrix,
                 index=index,
                 digest=spooled.digest,
                 size_bytes=spooled.size_bytes,
             )
-            yield Product(instance=instance, provenance_json=provenance.to_json())
+            yield Product(instance=instance, provenance_json=_json(writing.form, provenances))
 
 
-def _series_identity(job: Job, form: Form, *, banner: bool, position: int) -> SeriesIdentity:
-    """Identifiers of one variant's series; the number is the same whenever the job runs."""
-    name = variant(form, banner=banner)
+def _json(form: Form, provenances: Sequence[Provenance]) -> str:
+    if form.holds_all_views:
+        return multiframe.provenance_json(provenances)
+    return provenances[0].to_json()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """One job, its source and what the engine made of it."""
+
+    job: Job
+    source: Source
+    result: SynthesisResult
+    at: datetime
+
+    def images(
+        self, writing: Writing, series: SeriesIdentity
+    ) -> Iterator[tuple[Dataset, tuple[Provenance, ...]]]:
+        """Every image object of one way of writing, with the provenance of each of its views."""
+        made = zip(self._written(writing), self.provenances(writing), strict=True)
+        if writing.form.holds_all_views:
+            images, provenances = zip(*made, strict=True)
+            dataset = multiframe.build(
+                self.source,
+                images,
+                banner=writing.banner,
+                provenances=provenances,
+                series=series,
+                sop_instance_uid=derived_uid(self.job.key, writing.name, "instance 0"),
+                synthesized_at=self.at,
+            )
+            yield dataset, provenances
+            return
+        for index, (image, provenance) in enumerate(made):
+            dataset = derived.build(
+                self.source,
+                image,
+                form=writing.form,
+                banner=writing.banner,
+                provenance=provenance,
+                series=series,
+                sop_instance_uid=derived_uid(self.job.key, writing.name, f"instance {index}"),
+                synthesized_at=self.at,
+            )
+            yield dataset, (provenance,)
+
+    def provenances(self, writing: Writing) -> tuple[Provenance, ...]:
+        """One a view."""
+        return tuple(
+            _provenance(self.job, self.source, self.result, index, writing.matrix, self.at)
+            for index in range(len(self.result.images))
+        )
+
+    def _written(self, writing: Writing) -> Iterator[Radiograph]:
+        """The views in the matrix that is wanted, one by one, as they may be large."""
+        if writing.matrix is Matrix.NATIVE:
+            yield from self.result.images
+            return
+        source = self.source
+        for image in self.result.images:
+            yield matched(image, source.frame, source.radiograph.spacing_mm)
+
+
+def _series_identity(job: Job, name: str, position: int) -> SeriesIdentity:
+    """Identifiers of one series of a job; the number is the same whenever the job runs."""
     return SeriesIdentity(
         series_instance_uid=derived_uid(job.key, name, "series"),
-        # Ten apart: jobs on one study seldom meet, and variants of one job never do.
+        # Ten apart: jobs on one study seldom meet, and series of one job never do.
         series_number=_FIRST_SERIES_NUMBER + int(job.key[:8], 16) % 1000 * 10 + position,
         # The device is the model, and the same one for every job it does.
         device_uid=derived_uid(job.order.weights_digest, "model", "device"),
@@ -141,7 +196,12 @@ def _series_identity(job: Job, form: Form, *, banner: bool, position: int) -> Se
 
 
 def _provenance(
-    job: Job, source: Source, result: SynthesisResult, index: int, synthesized_at: datetime
+    job: Job,
+    source: Source,
+    result: SynthesisResult,
+    index: int,
+    matrix: Matrix,
+    synthesized_at: datetime,
 ) -> Provenance:
     order = job.order
     return Provenance(
@@ -169,5 +229,6 @@ def _provenance(
         steps=result.steps,
         seed=result.seed,
         spacing_nominal=result.spacing_nominal,
+        matrix=matrix,
         synthesized_at=synthesized_at.isoformat(),
     )

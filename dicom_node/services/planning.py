@@ -158,7 +158,13 @@ class Planning:
         if unknown:
             raise RuleError(f"route {route.name}: destination {unknown[0]} is not configured")
         return tuple(
-            Target(destination=to.name, form=to.form, banner=to.banner)
+            Target(
+                destination=to.name,
+                form=to.form,
+                banner=to.banner,
+                matrix=to.matrix,
+                documents=to.documents,
+            )
             for to in (self.destinations[name] for name in dict.fromkeys(route.send_to))
         )
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.domain.routes import Commitment, Destination, Form, Sweep, ViewPlan
 from dicom_node.domain.security import DestinationTls
+from dicom_node.domain.writing import Matrix
 from dicom_node.settings.fields import (
     AeTitle,
     FilePath,
@@ -159,7 +160,12 @@ class DestinationSettings(Section):
     port: Annotated[int, Field(strict=True, ge=1, le=65535)]
     """Its DICOM port."""
     form: Form = Form.DX
-    """How views are written: dx (Digital X-Ray, For Presentation) or sc (Secondary Capture)."""
+    """How views are written: dx (Digital X-Ray, For Presentation), sc (Secondary Capture), each one
+    object a view, or multiframe (Multi-frame Grayscale Word Secondary Capture), one object that
+    plays as a cine loop."""
+    matrix: Matrix = Matrix.NATIVE
+    """Which pixels views are written in: native, those of the model, or match_source, brought to
+    the matrix and pixel spacing of the source for reading side by side; no detail is added."""
     commitment: Commitment = Commitment.NONE
     """Whether it is asked to commit what it stored (PS3.4 Annex J): none, if_supported or required.
     Files are then kept until it has; it reports to this node, so it must be one of the peers."""
@@ -187,6 +193,7 @@ class DestinationSettings(Section):
             commitment=self.commitment,
             commitment_timeout_s=self.commitment_timeout_s,
             banner=self.banner,
+            matrix=self.matrix,
             retry=self.retry.to_domain(),
             tls=tls,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -15,16 +15,24 @@ from dicom_node.domain.deliveries import (
 )
 from dicom_node.domain.errors import IntegrityError
 from dicom_node.domain.identifiers import JobKey
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Document, Form, Matrix
 from dicom_node.store import schema
 from dicom_node.store.transitions import change_delivery, leased_delivery
 from dicom_node.store.waiting import is_due
 
-__all__ = ["answer", "fail", "finish", "from_row", "lease", "outstanding"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["answer", "documents_to_text", "fail", "finish", "from_row", "lease", "outstanding"]
 
 _t, _sends, _derived = schema.deliveries, schema.sends, schema.derived
 
 _not_stored = sa.or_(_sends.c.outcome.is_(None), _sends.c.outcome != Outcome.STORED.value)
+
+
+def documents_to_text(documents: Iterable[Document]) -> str:
+    """Their names, separated by spaces."""
+    return " ".join(document.value for document in documents)
 
 
 def from_row(
@@ -37,6 +45,8 @@ def from_row(
         destination=row.destination,
         form=Form(row.form),
         banner=row.banner,
+        matrix=Matrix(row.matrix),
+        documents=tuple(Document(name) for name in row.documents.split()),
         state=DeliveryState(row.state),
         attempts=row.attempts,
         failures=row.failures,
@@ -64,6 +74,8 @@ def outstanding(connection: sa.Connection, delivery_id: int) -> tuple[DerivedIns
             series_instance_uid=row.series_instance_uid,
             form=Form(row.form),
             banner=row.banner,
+            matrix=Matrix(row.matrix),
+            document=None if row.document is None else Document(row.document),
             index=row.position,
             digest=row.digest,
             size_bytes=row.size_bytes,

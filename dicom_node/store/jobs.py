@@ -11,6 +11,7 @@ from dicom_node.domain.errors import IntegrityError
 from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.jobs import Job, JobEvent, JobState
 from dicom_node.store import schema
+from dicom_node.store.deliveries import documents_to_text
 from dicom_node.store.orders import order_from_json
 from dicom_node.store.transitions import change_job, leased_job
 from dicom_node.store.waiting import is_due
@@ -18,9 +19,11 @@ from dicom_node.store.waiting import is_due
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dicom_node.domain.deliveries import DerivedInstance
+    from dicom_node.domain.jobs import Target
     from dicom_node.ports import Product
 
-__all__ = ["fail", "finish", "from_row", "lease", "selected"]
+__all__ = ["fail", "finish", "from_row", "is_for", "lease", "selected"]
 
 _t = schema.jobs
 
@@ -94,6 +97,8 @@ def finish(connection: sa.Connection, job: Job, products: Sequence[Product], now
                 destination=target.destination,
                 form=target.form.value,
                 banner=target.banner,
+                matrix=target.matrix.value,
+                documents=documents_to_text(target.documents),
                 state=DeliveryState.PENDING.value,
                 attempts=0,
                 failures=0,
@@ -110,7 +115,7 @@ def finish(connection: sa.Connection, job: Job, products: Sequence[Product], now
             [
                 {"delivery_id": delivery_id, "derived_id": derived_id}
                 for derived_id, product in zip(derived_ids, products, strict=True)
-                if (product.instance.form, product.instance.banner) == (target.form, target.banner)
+                if is_for(product.instance, target)
             ],
         )
         connection.execute(
@@ -125,6 +130,13 @@ def finish(connection: sa.Connection, job: Job, products: Sequence[Product], now
                 detail="",
             )
         )
+
+
+def is_for(instance: DerivedInstance, target: Target) -> bool:
+    """Whether a target of a job wants this of its instances."""
+    return instance.writing == target.writing and (
+        instance.document is None or instance.document in target.documents
+    )
 
 
 def fail(
@@ -158,6 +170,8 @@ def _insert_derived(connection: sa.Connection, job_id: int, product: Product) ->
             job_id=job_id,
             form=instance.form.value,
             banner=instance.banner,
+            matrix=instance.matrix.value,
+            document=None if instance.document is None else instance.document.value,
             position=instance.index,
             sop_instance_uid=instance.sop_instance_uid,
             sop_class_uid=instance.sop_class_uid,
@@ -172,11 +186,21 @@ def _insert_derived(connection: sa.Connection, job_id: int, product: Product) ->
     return inserted
 
 
+def _what(instance: DerivedInstance) -> str:
+    return instance.document.value if instance.document else f"image {instance.index}"
+
+
 def _check_complete(job: Job, products: Sequence[Product]) -> None:
-    """Every variant some target wants holds every view once, and no variant is there unwanted."""
-    made = sorted((p.instance.form, p.instance.banner, p.instance.index) for p in products)
-    variants = {(target.form, target.banner) for target in job.order.targets}
-    wanted = sorted((*variant, i) for variant in variants for i in range(len(job.order.views)))
+    """Everything some target wants is there once, and nothing else is."""
+    made = sorted((p.instance.writing.name, _what(p.instance)) for p in products)
+    wanted = sorted(
+        (writing.name, what)
+        for writing, documents in job.order.wanted().items()
+        for what in (
+            *(f"image {index}" for index in range(writing.images(len(job.order.views)))),
+            *(document.value for document in documents),
+        )
+    )
     if made != wanted:
         raise IntegrityError(
             f"job {job.key[:12]} has {len(made)} instances that are not the {len(wanted)} ordered"

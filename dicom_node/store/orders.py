@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dicom_node.domain.errors import IntegrityError
 from dicom_node.domain.identifiers import canonical_json
 from dicom_node.domain.jobs import Order, Target
-from dicom_node.domain.routes import Form, Term
+from dicom_node.domain.routes import Term
+from dicom_node.domain.writing import Document, Form, Matrix
 from synthesis.errors import ViewError
 from synthesis.types import SeenFrom, View, ViewSet
 
@@ -40,14 +41,7 @@ def order_to_json(order: Order) -> str:
             "samples": order.samples,
             "steps": order.steps,
             "seed": order.seed,
-            "targets": [
-                {
-                    "destination": target.destination,
-                    "form": target.form.value,
-                    "banner": target.banner,
-                }
-                for target in order.targets
-            ],
+            "targets": [_target_to(target) for target in order.targets],
             "priority": order.priority,
             **asked,
         }
@@ -74,20 +68,37 @@ def order_from_json(text: str) -> Order:
             samples=value["samples"],
             steps=value["steps"],
             seed=value["seed"],
-            targets=tuple(
-                Target(
-                    destination=target["destination"],
-                    form=Form(target["form"]),
-                    banner=target["banner"],
-                )
-                for target in value["targets"]
-            ),
+            targets=tuple(_target_from(target) for target in value["targets"]),
             priority=value["priority"],
             min_consistency=value.get("min_consistency"),
             allow_ineligible=value.get("allow_ineligible", False),
         )
     except (KeyError, TypeError, ValueError, ViewError) as error:
         raise IntegrityError("a row of the ledger holds an order that cannot be read") from error
+
+
+def _target_to(target: Target) -> dict[str, Any]:
+    asked: dict[str, Any] = {}
+    if target.matrix is not Matrix.NATIVE:
+        asked["matrix"] = target.matrix.value
+    if target.documents:
+        asked["documents"] = [document.value for document in target.documents]
+    return {
+        "destination": target.destination,
+        "form": target.form.value,
+        "banner": target.banner,
+        **asked,
+    }
+
+
+def _target_from(value: dict[str, Any]) -> Target:
+    return Target(
+        destination=value["destination"],
+        form=Form(value["form"]),
+        banner=value["banner"],
+        matrix=Matrix(value.get("matrix", Matrix.NATIVE)),
+        documents=tuple(Document(name) for name in value.get("documents", ())),
+    )
 
 
 def terms_to_json(terms: Sequence[Term]) -> str:

@@ -35,7 +35,7 @@ from dicom_node.domain.accounts import Role
 from dicom_node.domain.commitments import DemandState
 from dicom_node.domain.deliveries import DeliveryState, Outcome
 from dicom_node.domain.jobs import JobState
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Document, Form, Matrix
 from dicom_node.ports import DecidedAs
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
     "tokens",
 ]
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -167,6 +167,8 @@ derived: Final = Table(
     Column("job_id", ForeignKey("jobs.id"), nullable=False),
     Column("form", String(16), nullable=False),
     Column("banner", Boolean, nullable=False),
+    Column("matrix", String(16), nullable=False, server_default="native"),
+    Column("document", String(24)),
     Column("position", Integer, nullable=False),
     Column("sop_instance_uid", Text, nullable=False),
     Column("sop_class_uid", Text, nullable=False),
@@ -177,8 +179,10 @@ derived: Final = Table(
     Column("provenance", Text, nullable=False),
     Column("file_removed_at", Double),
     UniqueConstraint("sop_instance_uid", name="sop_instance_uid"),
-    UniqueConstraint("job_id", "form", "banner", "position", name="position"),
+    UniqueConstraint("job_id", "form", "banner", "matrix", "position", name="position"),
     CheckConstraint(_one_of("form", Form), name="form"),
+    CheckConstraint(_one_of("matrix", Matrix), name="matrix"),
+    CheckConstraint(f"document IS NULL OR {_one_of('document', Document)}", name="document"),
     CheckConstraint("position >= 0", name="position"),
     sqlite_autoincrement=True,
 )
@@ -191,6 +195,8 @@ deliveries: Final = Table(
     Column("destination", Text, nullable=False),
     Column("form", String(16), nullable=False),
     Column("banner", Boolean, nullable=False),
+    Column("matrix", String(16), nullable=False, server_default="native"),
+    Column("documents", Text, nullable=False, server_default=""),
     Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
@@ -203,6 +209,7 @@ deliveries: Final = Table(
     UniqueConstraint("job_id", "destination", "form", name="target"),
     CheckConstraint(_one_of("state", DeliveryState), name="state"),
     CheckConstraint(_one_of("form", Form), name="form"),
+    CheckConstraint(_one_of("matrix", Matrix), name="matrix"),
     CheckConstraint("(state = 'sending') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("attempts >= 0 AND failures >= 0 AND lost_leases >= 0", name="counts"),
     Index("ix_deliveries_waiting", "state", "destination", "id"),

@@ -96,7 +96,8 @@ def _incomplete(connection: sa.Connection) -> Iterator[Finding]:
         yield Finding(
             kind=Kind.INCOMPLETE, where=f"deliveries/{number}", detail="has nothing to bring"
         )
-    # A delivery brings every instance of its job in its form, none left out.
+    # A delivery brings every image of its job that is written its way and every document that it
+    # has to bring, none left out.
     left_out = (
         sa.select(_deliveries.c.id, _derived.c.id.label("derived_id"))
         .join_from(
@@ -106,6 +107,11 @@ def _incomplete(connection: sa.Connection) -> Iterator[Finding]:
                 _derived.c.job_id == _deliveries.c.job_id,
                 _derived.c.form == _deliveries.c.form,
                 _derived.c.banner == _deliveries.c.banner,
+                _derived.c.matrix == _deliveries.c.matrix,
+                sa.or_(
+                    _derived.c.document.is_(None),
+                    _deliveries.c.documents.contains(_derived.c.document),
+                ),
             ),
         )
         .where(
@@ -133,6 +139,7 @@ def _of_something_else(connection: sa.Connection) -> Iterator[Finding]:
                 _derived.c.job_id != _deliveries.c.job_id,
                 _derived.c.form != _deliveries.c.form,
                 _derived.c.banner != _deliveries.c.banner,
+                _derived.c.matrix != _deliveries.c.matrix,
             )
         )
     )

@@ -14,16 +14,17 @@ from pydicom.uid import UID
 
 from dicom_node import PRODUCT
 from dicom_node.domain import errors
-from dicom_node.domain.routes import Form
 from dicom_node.domain.security import TlsProfile
+from dicom_node.domain.writing import Form
 from dicom_node.iod.conformance.tables import FIXED, FIXED_FOR_FORM, FORBIDDEN
 from dicom_node.iod.patient import copied_tags
+from dicom_node.iod.reading import Source, read_source
 from dicom_node.network import commitment, contexts, statuses, tls
 from dicom_node.network.associations import MAXIMUM_PDU_BYTES, Timeouts
 from dicom_node.settings.sections import NodeSettings
 from dicom_node.store import demands
 from synthesis.types import View
-from tests.iod.objects import build, read, real
+from tests.iod.objects import build, build_all, read, real
 
 ROOT = Path(__file__).parents[2]
 STATEMENT = (ROOT / "deploy" / "CONFORMANCE.md").read_text(encoding="utf-8")
@@ -51,7 +52,7 @@ def test_sop_classes_and_roles_are_those_of_the_contexts() -> None:
     accepted = {str(each.abstract_syntax) for each in contexts.accepted_contexts()}
     accepted.add(str(commitment.accepted_commitment_context().abstract_syntax))
     assert {uid for uid, (_, _, scp) in rows.items() if scp == "yes"} == accepted
-    sent = {str(build(read(), View(primary_deg=30), form=form)[0].SOPClassUID) for form in Form}
+    sent = {str(made(read(), form).SOPClassUID) for form in Form}
     asked = {contexts.VERIFICATION_CLASS, commitment.COMMITMENT_CLASS}
     assert {uid for uid, (_, scu, _) in rows.items() if scu == "yes"} == sent | asked
     assert all(UID(uid).name == name for uid, (name, _, _) in rows.items())
@@ -137,41 +138,48 @@ def test_tls_profiles_have_the_suites_of_the_code() -> None:
 
 
 def attributes(kind: str) -> set[str]:
-    return {row[0] for row in table("attribute") if row[2] == kind}
+    """Those of one form, or those that stand there ``if`` the source gives cause."""
+    return {
+        row[0]
+        for row in table("attribute")
+        if kind in row[2].split(", ") or (row[2] == "all" and kind != "if")
+    }
+
+
+def made(source: Source, form: Form) -> Dataset:
+    if form.holds_all_views:
+        return build_all(source, [View(primary_deg=30), View(primary_deg=60)])[0]
+    return build(source, View(primary_deg=30), form=form)[0]
 
 
 @pytest.mark.parametrize("form", list(Form))
 def test_derived_objects_have_the_listed_attributes_and_no_others(form: Form) -> None:
     source = read()
-    made, _ = build(source, View(primary_deg=30), form=form)
-    own = _own(made, source.dataset)
-    assert own == attributes("both") | attributes(form.value)
+    ds = made(source, form)
+    assert _own(ds, source.dataset) == attributes(form.value)
     for row in table("form"):
         if row[0] == form.value:
-            assert row[1:] == [str(made.SOPClassUID), str(made.file_meta.TransferSyntaxUID)]
+            assert row[1:] == [str(ds.SOPClassUID), str(ds.file_meta.TransferSyntaxUID)]
 
 
 @pytest.mark.parametrize("form", list(Form))
 @pytest.mark.parametrize("name", ["RG1_UNCR", "RG1_J2KI"])
 def test_real_sources_give_no_attribute_that_is_not_listed(form: Form, name: str) -> None:
-    from dicom_node.iod.reading import read_source
-
     source = read_source(real(name))
-    made, _ = build(source, View(primary_deg=30), form=form)
-    listed = attributes("both") | attributes(form.value) | attributes("if")
-    assert _own(made, source.dataset) <= listed
+    listed = attributes(form.value) | attributes("if")
+    assert _own(made(source, form), source.dataset) <= listed
 
 
-def _own(made: Dataset, source: Dataset) -> set[str]:
+def _own(ds: Dataset, source: Dataset) -> set[str]:
     """Keywords beside those of patient and study and the private block."""
     copied = set(copied_tags(source))
     private = {Tag(0x0099, 0x0010), Tag(0x0099, 0x1001)}
-    assert {each.tag for each in made if each.tag.is_private} == private
-    assert made[0x0099, 0x0010].value == PRODUCT
+    assert {each.tag for each in ds if each.tag.is_private} == private
+    assert ds[0x0099, 0x0010].value == PRODUCT
     patient = {0x0010, 0x0012}
     return {
         each.keyword
-        for each in made
+        for each in ds
         if each.tag not in copied | private
         and each.tag.group not in patient
         and each.keyword not in _EMPTY_WHEN_UNKNOWN

@@ -10,7 +10,8 @@ import pytest
 from dicom_node.domain.header import Header
 from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.provenance import Provenance
-from dicom_node.domain.routes import Form, Sweep, ViewPlan, variant
+from dicom_node.domain.routes import Sweep, ViewPlan
+from dicom_node.domain.writing import Form, Matrix, Writing
 from synthesis.errors import ViewError
 from synthesis.types import IntensityScale, ModelIdentity, View
 
@@ -46,9 +47,16 @@ def test_a_full_turn_that_meets_itself_is_refused() -> None:
         ViewPlan(name="v", sweep=sweep).resolve(View(primary_deg=0))
 
 
-def test_every_form_with_and_without_banner_has_a_name_of_its_own() -> None:
-    names = {variant(form, banner=banner) for form in Form for banner in (True, False)}
-    assert names == {"dx", "dx-plain", "sc", "sc-plain"}
+def test_every_way_of_writing_has_a_name_of_its_own() -> None:
+    names = [
+        Writing(form=form, banner=banner, matrix=matrix).name
+        for form in Form
+        for banner in (True, False)
+        for matrix in Matrix
+    ]
+    assert len(set(names)) == len(names) == 12
+    # UIDs follow from these: another name would give old work new ones.
+    assert {"dx", "dx-plain", "sc", "sc-plain"} <= set(names)
 
 
 def test_a_header_knows_only_routing_attributes() -> None:

@@ -176,9 +176,13 @@ class MemoryLedger:
     @_locked
     def finish_job(self, job: Job, products: Sequence[Product], now: float) -> None:
         held = self._held_job(job)
-        variants = {(t.form, t.banner) for t in job.order.targets}
-        wanted = {(*v, i) for v in variants for i in range(len(job.order.views))}
-        made = [(p.instance.form, p.instance.banner, p.instance.index) for p in products]
+        count = len(job.order.views)
+        wanted = {
+            (writing, document, index)
+            for writing, documents in job.order.wanted().items()
+            for index, document in enumerate((*[None] * writing.images(count), *documents))
+        }
+        made = [(p.instance.writing, p.instance.document, p.instance.index) for p in products]
         if len(made) != len(wanted) or set(made) != wanted:
             raise IntegrityError("not what was ordered")
         taken = {p.instance.sop_instance_uid for j in self._jobs for p in j.products}
@@ -194,7 +198,8 @@ class MemoryLedger:
             instances = [
                 p.instance
                 for p in sorted(products, key=lambda p: p.instance.index)
-                if (p.instance.form, p.instance.banner) == (target.form, target.banner)
+                if p.instance.writing == target.writing
+                and p.instance.document in (None, *target.documents)
             ]
             delivery = _Delivery(
                 Delivery(
@@ -203,6 +208,8 @@ class MemoryLedger:
                     destination=target.destination,
                     form=target.form,
                     banner=target.banner,
+                    matrix=target.matrix,
+                    documents=target.documents,
                     state=DeliveryState.PENDING,
                     attempts=0,
                     failures=0,

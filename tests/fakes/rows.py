@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from dicom_node.domain.deliveries import DerivedInstance
 from dicom_node.domain.identifiers import JobKey, derived_uid
 from dicom_node.domain.jobs import Order, Target
-from dicom_node.domain.routes import Form, Term, variant
+from dicom_node.domain.routes import Term
+from dicom_node.domain.writing import Form
 from dicom_node.ports import DecidedAs, DecisionRow, NewImage, NewJob, Product
 from synthesis.types import View, ViewSet
 
@@ -72,16 +73,18 @@ def decision(kind: DecidedAs = DecidedAs.ACCEPT, reason: str = "route chest hold
 
 def products(job: Job, content: str = "") -> tuple[Product, ...]:
     made = []
-    for form, banner in dict.fromkeys((t.form, t.banner) for t in job.order.targets):
-        name = variant(form, banner=banner)
-        for index in range(len(job.order.views)):
+    for writing, documents in job.order.wanted().items():
+        name, images = writing.name, writing.images(len(job.order.views))
+        for index, document in enumerate((*[None] * images, *documents)):
             instance = DerivedInstance(
                 sop_instance_uid=derived_uid(job.key, name, f"instance {index}"),
                 sop_class_uid="1.2.840.10008.5.1.4.1.1.1.1",
                 transfer_syntax_uid="1.2.840.10008.1.2.1",
                 series_instance_uid=derived_uid(job.key, name, "series"),
-                form=form,
-                banner=banner,
+                form=writing.form,
+                banner=writing.banner,
+                matrix=writing.matrix,
+                document=document,
                 index=index,
                 digest=digest(f"{job.key} {name} {index} {content}"),
                 size_bytes=1000 + index,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -17,8 +18,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_node import __version__
 from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.provenance import Provenance
-from dicom_node.domain.routes import Form
-from dicom_node.iod import derived
+from dicom_node.domain.writing import Form
+from dicom_node.iod import derived, multiframe
 from dicom_node.iod.derived import SeriesIdentity
 from dicom_node.iod.elements import text
 from dicom_node.iod.reading import Source, read_source
@@ -44,6 +45,9 @@ MODEL = ModelIdentity(
 )
 IDENTITY = SeriesIdentity(series_instance_uid="2.25.111", series_number=9001, device_uid="2.25.222")
 INSTANCE_UID = "2.25.333"
+
+ONE_VIEW = (Form.DX, Form.SC)
+"""Forms of which each object is one view."""
 
 REAL = ("RG1_UNCR", "RG1_UNCI", "RG1_J2KR", "RG1_J2KI")
 
@@ -179,6 +183,31 @@ def build(
         synthesized_at=AT,
     )
     return ds, provenance
+
+
+def build_all(
+    source: Source,
+    views: Sequence[View],
+    *,
+    banner: bool = True,
+    nominal: bool = False,
+    images: Sequence[Radiograph] | None = None,
+) -> tuple[Dataset, tuple[Provenance, ...]]:
+    """A derived object that holds several views, and the provenance of each."""
+    provenances = tuple(
+        provenance_of(source, view, index=index, nominal=nominal)
+        for index, view in enumerate(views)
+    )
+    ds = multiframe.build(
+        source,
+        images or [synthesized(source, view) for view in views],
+        banner=banner,
+        provenances=provenances,
+        series=IDENTITY,
+        sop_instance_uid=INSTANCE_UID,
+        synthesized_at=AT,
+    )
+    return ds, provenances
 
 
 def dciodvfy(data: bytes, folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from dicom_node import MANUFACTURER, PRODUCT, __version__
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form
 from dicom_node.iod.banner import banner_rows
 from dicom_node.iod.derivation import derivation_words
 from dicom_node.iod.derived import encode
@@ -27,6 +27,7 @@ from tests.iod.objects import (
     DX_PROCESSING,
     INSTANCE_UID,
     MODEL,
+    ONE_VIEW,
     REAL,
     SC,
     SERIES_UID,
@@ -41,7 +42,7 @@ from tests.iod.objects import (
     synthesized,
 )
 
-FORMS = pytest.mark.parametrize("form", list(Form))
+FORMS = pytest.mark.parametrize("form", ONE_VIEW)
 LAO = View(primary_deg=30)
 
 

@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.domain.deliveries import DerivedInstance
-from dicom_node.domain.routes import Destination, Form
+from dicom_node.domain.routes import Destination
+from dicom_node.domain.writing import Form
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,9 @@ import pytest
 
 from dicom_node.domain.errors import CapacityError, IntegrityError
 from dicom_node.domain.jobs import JobState, Target
-from dicom_node.domain.routes import Form, Sweep, ViewPlan
+from dicom_node.domain.routes import Sweep, ViewPlan
 from dicom_node.domain.rules import Equals, Range
+from dicom_node.domain.writing import Form
 from dicom_node.ports import DecidedAs
 from dicom_node.services.planning import seed_of
 from synthesis.types import View

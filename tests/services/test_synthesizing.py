@@ -20,7 +20,8 @@ from dicom_node.domain.errors import (
     IntegrityError,
 )
 from dicom_node.domain.jobs import JobState
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form, Matrix
+from dicom_node.iod.reading import read_source
 from synthesis.errors import NonFiniteError
 from synthesis.types import Radiograph
 from tests.fakes.engine import FakeEngine
@@ -105,25 +106,32 @@ def test_each_way_of_writing_has_uids_of_its_own(node: Node) -> None:
         replace(PACS, name="backup"),
         replace(PACS, name="plain", banner=False),
         replace(PACS, name="capture", form=Form.SC),
+        replace(PACS, name="cine", form=Form.MULTIFRAME),
+        replace(PACS, name="beside", matrix=Matrix.MATCH_SOURCE),
     )
-    node.routes = (route(send_to=("pacs", "backup", "plain", "capture")),)
+    node.routes = (route(send_to=tuple(each.name for each in node.destinations)),)
     node.receiving.receive(received(1))
     node.plan()
     node.synthesize()
     by_name = {d.delivery.destination: d for d in node.only_job().deliveries}
     pacs, backup = by_name["pacs"].delivery.outstanding, by_name["backup"].delivery.outstanding
     assert pacs == backup
-    variants = [by_name[name].delivery.outstanding for name in ("pacs", "plain", "capture")]
-    assert len({i.sop_instance_uid for v in variants for i in v}) == 6
-    assert len({i.series_instance_uid for v in variants for i in v}) == 3
+    others = ("pacs", "plain", "capture", "cine", "beside")
+    variants = [by_name[name].delivery.outstanding for name in others]
+    assert len({i.sop_instance_uid for v in variants for i in v}) == 9  # the loop is one object
+    assert len({i.series_instance_uid for v in variants for i in v}) == 5
     files = {name: made(node, row)[0] for name, row in by_name.items()}
     assert {name: ds.BurnedInAnnotation for name, ds in files.items()} == {
         "pacs": "YES",
         "backup": "YES",
         "plain": "NO",
         "capture": "YES",
+        "cine": "YES",
+        "beside": "YES",
     }
-    assert len({int(files[name].SeriesNumber) for name in ("pacs", "plain", "capture")}) == 3
+    assert len({int(files[name].SeriesNumber) for name in others}) == 5
+    assert files["cine"].NumberOfFrames == 2
+    assert files["beside"].Columns == read_source(received(1).data).frame.columns
     assert len(node.engine.requests) == 1
 
 

@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from dicom_node.domain.header import Header
-from dicom_node.domain.routes import Accept, Commitment, Form, Ignore
+from dicom_node.domain.routes import Accept, Commitment, Ignore
 from dicom_node.domain.rules import AllOf, AnyOf, Matches, NoneOf, OneOf, Present, Range, decide
+from dicom_node.domain.writing import Form
 from dicom_node.settings import Settings, load
 from synthesis.types import View
 

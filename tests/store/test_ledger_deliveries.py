@@ -7,7 +7,7 @@ import pytest
 from dicom_node.domain.deliveries import Delivery, DeliveryState, Outcome
 from dicom_node.domain.errors import IntegrityError, LeaseLostError
 from dicom_node.domain.jobs import Target
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form
 from dicom_node.ports import DeliveryRow, Ledger
 from tests.fakes import rows
 

@@ -10,7 +10,7 @@ from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.errors import IntegrityError, LeaseLostError
 from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.jobs import Job, JobState, Target
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form
 from dicom_node.ports import Ledger
 from tests.fakes import rows
 

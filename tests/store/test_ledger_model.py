@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from dicom_node.domain.deliveries import Outcome
 from dicom_node.domain.errors import NodeError
 from dicom_node.domain.jobs import Target
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Document, Form, Matrix
 from dicom_node.ports import Chosen, DecidedAs, Deed, ImageRow, Kind
 from tests.fakes import rows
 from tests.fakes.database import fresh_ledger
@@ -32,6 +32,11 @@ TARGETS = [
     (Target(destination="pacs", form=Form.DX),),
     (Target(destination="pacs", form=Form.DX), Target(destination="b", form=Form.SC)),
     (Target(destination="pacs", form=Form.DX), Target(destination="b", form=Form.DX, banner=False)),
+    (
+        Target(destination="pacs", form=Form.MULTIFRAME, documents=(Document.REPORT,)),
+        Target(destination="b", form=Form.MULTIFRAME, matrix=Matrix.MATCH_SOURCE),
+        Target(destination="c", form=Form.MULTIFRAME, documents=tuple(Document)),
+    ),
 ]
 numbers = st.integers(1, 4)
 retries = st.none() | st.integers(0, 40)

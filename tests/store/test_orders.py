@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dicom_node.domain.errors import IntegrityError
 from dicom_node.domain.jobs import Order, Target
-from dicom_node.domain.routes import Form, Term
+from dicom_node.domain.routes import Term
+from dicom_node.domain.writing import Document, Form, Matrix
 from dicom_node.store.orders import (
     order_from_json,
     order_to_json,
@@ -44,7 +45,14 @@ orders = st.builds(
     steps=st.none() | st.integers(1, 50),
     seed=st.integers(0, 2**31 - 1),
     targets=st.lists(
-        st.builds(Target, destination=st.text(), form=st.sampled_from(Form), banner=st.booleans()),
+        st.builds(
+            Target,
+            destination=st.text(),
+            form=st.sampled_from(Form),
+            banner=st.booleans(),
+            matrix=st.sampled_from(Matrix),
+            documents=st.lists(st.sampled_from(Document), unique=True).map(tuple),
+        ),
         max_size=3,
     ).map(tuple),
     priority=st.integers(-9, 9),

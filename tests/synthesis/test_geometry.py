@@ -16,7 +16,7 @@ import pytest
 import torch
 from pydicom.dataset import Dataset
 
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form
 from dicom_node.iod.anatomy import put_view
 from synthesis.data.cache import list_shards, render_shard
 from synthesis.data.phantom import Ellipsoid, Phantom

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form, Matrix
 from dicom_node.iod.anatomy import view_code, view_position
 from dicom_node.iod.banner import banner_rows, letter_masks, painted
 from dicom_node.iod.conformance.origin import is_code
@@ -15,16 +15,17 @@ from dicom_node.iod.elements import items, number, numbers, text, texts
 from dicom_node.iod.orientation import patient_orientation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
     from dicom_node.domain.provenance import Provenance
+    from dicom_node.iod.grey import GreyScale
     from dicom_node.iod.reading import Source
     from synthesis.types import View
 
-__all__ = ["image_problems"]
+__all__ = ["common_problems", "image_problems", "pixel_problems"]
 
 SIDE = (
     ("PositionerPrimaryAngle", "primary_deg"),
@@ -37,13 +38,23 @@ def image_problems(
 ) -> Iterator[str]:
     """What is wrong with the image and with what is said of it."""
     yield from _view(ds, provenance.view)
+    yield from common_problems(ds, source, source.grey, form)
+    yield from pixel_problems(ds, source, (provenance,))
+
+
+def common_problems(ds: Dataset, source: Source, grey: GreyScale, form: Form) -> Iterator[str]:
+    """What is wrong with what is said of one view or of many alike.
+
+    Args:
+        ds: The object.
+        source: Of it.
+        grey: The scale of its stored values.
+        form: Of it.
+    """
     yield from _anatomy(ds)
     yield from _spacing(ds, form)
     yield from _lossy(ds, source)
-    yield from _grey(ds, source, form)
-    yield from _pixels(
-        ds, provenance.view, marked_before=text(source.dataset, "BurnedInAnnotation") == "YES"
-    )
+    yield from _grey(ds, grey, form)
 
 
 def _view(ds: Dataset, view: View) -> Iterator[str]:
@@ -69,7 +80,7 @@ def _anatomy(ds: Dataset) -> Iterator[str]:
 
 def _spacing(ds: Dataset, form: Form) -> Iterator[str]:
     here, elsewhere = "ImagerPixelSpacing", "PixelSpacing"
-    if form is Form.SC:
+    if form is not Form.DX:
         here, elsewhere = elsewhere, here
     stated = numbers(ds, here)
     if len(stated) != 2 or not all(value > 0 for value in stated):
@@ -89,47 +100,58 @@ def _lossy(ds: Dataset, source: Source) -> Iterator[str]:
         yield "LossyImageCompressionMethod is not the source's"
 
 
-def _grey(ds: Dataset, source: Source, form: Form) -> Iterator[str]:
-    photometric = source.grey.photometric_interpretation
+def _grey(ds: Dataset, grey: GreyScale, form: Form) -> Iterator[str]:
+    photometric = grey.photometric_interpretation
     inverse = photometric == "MONOCHROME1"
     if text(ds, "PhotometricInterpretation") != photometric:
         yield "PhotometricInterpretation does not follow the source"
-    if number(ds, "BitsStored") != source.grey.bits_stored:
+    if number(ds, "BitsStored") != grey.bits_stored:
         yield "BitsStored does not follow the source"
     centers, widths = numbers(ds, "WindowCenter"), numbers(ds, "WindowWidth")
     if not centers or len(centers) != len(widths) or not all(width >= 1 for width in widths):
         yield "WindowCenter and WindowWidth are not a window"
-    if form is not Form.DX:
+    if form is Form.SC:
         return
     expected = {
         "PresentationLUTShape": ("INVERSE" if inverse else "IDENTITY",),
-        "PixelIntensityRelationship": (source.grey.relationship,),
-        "PixelIntensityRelationshipSign": ("1" if inverse else "-1",),
         "RescaleIntercept": ("0",),
         "RescaleSlope": ("1",),
         "RescaleType": ("US",),
     }
+    if form is Form.DX:
+        expected["PixelIntensityRelationship"] = (grey.relationship,)
+        expected["PixelIntensityRelationshipSign"] = ("1" if inverse else "-1",)
     for keyword, values in expected.items():
         if texts(ds, keyword) != values:
             yield f"{keyword} is not {values[0]}"
 
 
-def _pixels(ds: Dataset, view: View, *, marked_before: bool) -> Iterator[str]:
+def pixel_problems(ds: Dataset, source: Source, provenances: Sequence[Provenance]) -> Iterator[str]:
+    """What is wrong with the pixels: length, range, letters, matrix, a frame for each view."""
+    marked_before = text(source.dataset, "BurnedInAnnotation") == "YES"
     rows, columns = int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0)
     allocated, stored = int(number(ds, "BitsAllocated") or 0), int(number(ds, "BitsStored") or 0)
     if allocated not in (8, 16) or number(ds, "HighBit") != stored - 1 or stored > allocated:
         yield "BitsAllocated, BitsStored and HighBit do not fit each other"
         return
     data = getattr(ds.get_item("PixelData"), "value", None) or b""
-    wanted = rows * columns * allocated // 8
+    count = len(provenances)
+    wanted = count * rows * columns * allocated // 8
     if min(rows, columns) < 2 or len(data) != wanted + wanted % 2:
         yield "PixelData is not as long as Rows, Columns and BitsAllocated say"
         return
     values = np.frombuffer(data[:wanted], "<u2" if allocated == 16 else np.uint8)
-    values = values.reshape(rows, columns)
+    frames = values.reshape(count, rows, columns)
     if int(values.max()) >= 1 << stored:
         yield "PixelData holds values beyond BitsStored"
-    strip = _banner_rows_in(values, view)
+    strips = {
+        _banner_rows_in(frame, provenance.view)
+        for frame, provenance in zip(frames, provenances, strict=True)
+    }
+    if len(strips) > 1:
+        yield "PixelData carries the banner of its view in some frames only"
+        return
+    (strip,) = strips
     banner = strip > 0
     annotated = text(ds, "BurnedInAnnotation")
     if annotated not in ("YES", "NO"):
@@ -138,9 +160,22 @@ def _pixels(ds: Dataset, view: View, *, marked_before: bool) -> Iterator[str]:
         yield "BurnedInAnnotation is YES, but the banner is not in the pixels"
     elif annotated == "NO" and (banner or marked_before):
         yield "BurnedInAnnotation is NO, but there are letters in the pixels"
-    inner = values[strip : rows - strip]
-    if inner.min() == inner.max():
+    inner = frames[:, strip : rows - strip]
+    if any(frame.min() == frame.max() for frame in inner):
         yield "PixelData is constant"
+    if provenances[0].matrix is Matrix.MATCH_SOURCE:
+        yield from _matched(ds, source, (rows - 2 * strip, columns))
+
+
+def _matched(ds: Dataset, source: Source, shape: tuple[int, int]) -> Iterator[str]:
+    if shape != (source.frame.rows, source.frame.columns):
+        yield "Rows and Columns are not those of the source"
+    stated = numbers(ds, "ImagerPixelSpacing") or numbers(ds, "PixelSpacing")
+    wanted = source.radiograph.spacing_mm
+    if wanted is not None and not np.allclose(stated, wanted, rtol=1e-6):
+        yield "the pixel spacing is not that of the source"
+    if "RESAMPLED" not in text(ds, "DerivationDescription"):
+        yield "DerivationDescription does not say that the image was resampled"
 
 
 def _banner_rows_in(values: NDArray[np.generic], view: View) -> int:

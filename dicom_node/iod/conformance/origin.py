@@ -23,22 +23,30 @@ if TYPE_CHECKING:
     from pydicom.sr.coding import Code
 
     from dicom_node.domain.provenance import Provenance
-    from dicom_node.domain.routes import Form
+    from dicom_node.domain.writing import Form
     from dicom_node.iod.reading import Source
 
-__all__ = ["is_code", "origin_problems"]
+__all__ = ["equipment_problems", "is_code", "origin_problems", "uid_problems"]
 
 _OWN_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "DeviceUID")
 
 
 def origin_problems(
-    ds: Dataset, source: Source, provenance: Provenance, form: Form
+    ds: Dataset, source: Source, provenance: Provenance, form: Form, *, recorded: str
 ) -> Iterator[str]:
-    """What is wrong with the object's account of its origin."""
-    yield from _uids(ds, source, form)
+    """What is wrong with the object's account of its origin.
+
+    Args:
+        ds: The object.
+        source: Of it.
+        provenance: Of its first view.
+        form: Of it.
+        recorded: What the private block must hold.
+    """
+    yield from uid_problems(ds, source, SOP_CLASS[form])
     yield from _source(ds, source, provenance)
-    yield from _equipment(ds, provenance)
-    yield from _provenance(ds, source, provenance)
+    yield from equipment_problems(ds, provenance)
+    yield from _provenance(ds, source, provenance, recorded)
 
 
 def is_code(item: Dataset, code: Code) -> bool:
@@ -57,9 +65,10 @@ def _is_uid(value: str) -> bool:
     )
 
 
-def _uids(ds: Dataset, source: Source, form: Form) -> Iterator[str]:
-    if text(ds, "SOPClassUID") != SOP_CLASS[form]:
-        yield f"SOPClassUID is not that of form {form}"
+def uid_problems(ds: Dataset, source: Source, sop_class_uid: str) -> Iterator[str]:
+    """What is wrong with the object's identifiers."""
+    if text(ds, "SOPClassUID") != sop_class_uid:
+        yield "SOPClassUID is not that of its form"
     own = [text(ds, keyword) for keyword in _OWN_UIDS]
     for keyword, value in zip(_OWN_UIDS, own, strict=True):
         if not value.startswith("2.25.") or not _is_uid(value):
@@ -111,7 +120,8 @@ def _source(ds: Dataset, source: Source, provenance: Provenance) -> Iterator[str
         yield "ReferencedSeriesSequence does not name the source"
 
 
-def _equipment(ds: Dataset, provenance: Provenance) -> Iterator[str]:
+def equipment_problems(ds: Dataset, provenance: Provenance) -> Iterator[str]:
+    """What is wrong with the devices that are named."""
     contributions = items(ds, "ContributingEquipmentSequence")
     acquisition = [item for item in contributions if _purpose_is(item, ACQUISITION_EQUIPMENT)]
     if len(acquisition) != 1 or not text(acquisition[0], "Manufacturer", parent=ds):
@@ -142,10 +152,12 @@ def _is_device(item: Dataset, name: str, uid: str) -> bool:
     )
 
 
-def _provenance(ds: Dataset, source: Source, provenance: Provenance) -> Iterator[str]:
+def _provenance(
+    ds: Dataset, source: Source, provenance: Provenance, recorded: str
+) -> Iterator[str]:
     creator = _private_text(ds, 0x0010)
     stored = _private_text(ds, 0x1000 + PROVENANCE_ELEMENT)
-    if creator != PRODUCT or stored != provenance.to_json():
+    if creator != PRODUCT or stored != recorded:
         yield "the private block does not hold the provenance"
     if (
         provenance.source_sop_class_uid != text(source.dataset, "SOPClassUID")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form
 from dicom_node.iod.conformance.tables import FIXED, FIXED_FOR_FORM, FORBIDDEN
 from dicom_node.iod.elements import has_value, text, texts
 

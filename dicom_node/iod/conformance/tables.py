@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from dicom_node import MANUFACTURER, PRODUCT, __version__
-from dicom_node.domain.routes import Form
+from dicom_node.domain.writing import Form
 
-__all__ = ["ANGLE_TOLERANCE_DEG", "FIXED", "FIXED_FOR_FORM", "FORBIDDEN"]
+__all__ = ["ANGLE_TOLERANCE_DEG", "FIXED", "FIXED_FOR_FORM", "FORBIDDEN", "ONE_VIEW_ONLY"]
 
 FORBIDDEN: Final = (
     "KVP",
@@ -92,7 +92,6 @@ FIXED: Final = {
     "ContentQualification": ("RESEARCH",),
     "RecognizableVisualFeatures": ("NO",),
     "QualityControlImage": ("NO",),
-    "PositionerType": ("CARM",),
     "Manufacturer": (MANUFACTURER,),
     "ManufacturerModelName": (PRODUCT,),
     "SoftwareVersions": (__version__,),
@@ -102,10 +101,23 @@ FIXED: Final = {
 """Attributes with one legal value in every object this product makes."""
 
 FIXED_FOR_FORM: Final = {
-    Form.DX: {"Modality": ("DX",), "PresentationIntentType": ("FOR PRESENTATION",)},
-    Form.SC: {"ConversionType": ("SYN",)},
+    Form.DX: {
+        "Modality": ("DX",),
+        "PresentationIntentType": ("FOR PRESENTATION",),
+        "PositionerType": ("CARM",),
+    },
+    Form.SC: {"ConversionType": ("SYN",), "PositionerType": ("CARM",)},
+    Form.MULTIFRAME: {"ConversionType": ("SYN",)},
 }
 """The same, for one form."""
 
 ANGLE_TOLERANCE_DEG: Final = 1e-6
 """Decimal Strings keep at least this much of an angle."""
+
+ONE_VIEW_ONLY: Final = (
+    "PatientOrientation",
+    "ViewPosition",
+    "PositionerPrimaryAngle",
+    "PositionerSecondaryAngle",
+)
+"""What must not be said of an object that holds several views."""
