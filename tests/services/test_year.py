@@ -51,7 +51,7 @@ def keep_house(node: Node) -> None:
 def test_after_a_year_everything_was_delivered_once_and_a_week_of_files_is_left(
     node: Node, berlin: None
 ) -> None:
-    """Every other week an image; the archive is away, the node dies, or the clock is wrong by turns."""
+    """Every other week an image; the archive is away, the node dies, the clock is wrong."""
     began, images = node.clock(), 0
     while node.clock() < began + 365 * DAY_S:
         images += 1
