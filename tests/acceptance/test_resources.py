@@ -182,9 +182,7 @@ def test_an_object_of_600_mb_is_cut_off_and_the_neighbour_is_served(
     wait_until(lambda: node.process.memory_info().rss < 250 * MIB, 20, "memory given back")
 
 
-def test_a_hundred_callers_at_once_are_served_in_bounded_memory(
-    node: Node, tmp_path: Path
-) -> None:
+def test_a_hundred_callers_at_once_are_served_in_bounded_memory(node: Node, tmp_path: Path) -> None:
     """Radiographs of 1.8 MB that no route wants, so that receiving is what is measured."""
     limit = 32 * MIB
     change(node, "node", receive_memory_bytes=limit, max_associations=CALLERS)
