@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ __all__ = [
     "DumpedTable",
     "Manifest",
     "read_sums",
+    "sealed",
     "spool_name",
     "sums_line",
 ]
@@ -80,7 +82,7 @@ class Manifest:
     def to_json(self) -> bytes:
         """The file."""
         head = {"format": _FORMAT, "format_version": _VERSION}
-        return (json.dumps(head | asdict(self), indent=1) + "\n").encode()
+        return (json.dumps(sealed(head | asdict(self)), indent=1) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
@@ -99,12 +101,21 @@ class Manifest:
             raise ConfigurationError(
                 f"the backup has format {version}; this version of the node reads {_VERSION}"
             )
+        seal = read.pop("seal", None)
+        if sealed({"format": found, "format_version": version} | read)["seal"] != seal:
+            raise IntegrityError(f"{MANIFEST} of the backup is broken")
         try:
             read["tables"] = tuple(DumpedTable(**table) for table in read["tables"])
             read["damaged"] = tuple(read["damaged"])
             return cls(**read)
         except (KeyError, TypeError):
             raise IntegrityError(f"{MANIFEST} of the backup is broken") from None
+
+
+def sealed(values: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest says, with the digest of all of it: no other file vouches for this one."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return values | {"seal": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def spool_name(digest: str) -> str:

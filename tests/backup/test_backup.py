@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from dicom_node.backup import loading, taking
+from dicom_node.backup.manifest import sealed
 from dicom_node.backup.snapshot import Snapshot, dump
 from dicom_node.backup.targets import target_at
 from dicom_node.domain.errors import ConfigurationError, IntegrityError
+from dicom_node.store.database import Database
 from dicom_node.store.ledger import open_ledger
+from dicom_node.store.migrating import migrate
 from dicom_node.store.spool import FileSpool
 from dicom_node.supervisor.locking import sole_owner
 from tests.backup.conftest import Store, everything, files, sql
@@ -336,6 +340,7 @@ def test_what_is_no_backup_is_told(new_store: Any, tmp_path: Path) -> None:
 def rewrite(backup: Path, **changes: Any) -> None:
     """Change the manifest; the sums and digests of the tables fit what lies there."""
     manifest = json.loads((backup / "backup.json").read_text()) | changes
+    del manifest["seal"]
     kept = []
     for table in manifest["tables"]:
         path = backup / "ledger" / f"{table['name']}.jsonl"
@@ -349,24 +354,38 @@ def rewrite(backup: Path, **changes: Any) -> None:
     sums = "".join(f"{line}\n" for line in lines)
     (backup / "SHA256SUMS").write_text(sums)
     manifest["sums"] = hashlib.sha256(sums.encode()).hexdigest()
-    (backup / "backup.json").write_text(json.dumps(manifest))
+    (backup / "backup.json").write_text(json.dumps(sealed(manifest)))
+
+
+def take_back(backup: Path, revision: str, scratch: Path) -> None:
+    """Leave of a backup what a node of an older revision would have written."""
+    url = f"sqlite:///{scratch}"
+    with contextlib.closing(Database(url)) as old:
+        migrate(old, revision)
+    with contextlib.closing(sa.create_engine(url).connect()) as connection:
+        found = sa.inspect(connection)
+        known = {
+            name: {column["name"] for column in found.get_columns(name)}
+            for name in found.get_table_names()
+        }
+    for path in (backup / "ledger").iterdir():
+        if path.stem not in known:
+            path.unlink()
+            continue
+        columns, *values = [json.loads(line) for line in path.read_text().splitlines()]
+        at = [i for i, column in enumerate(columns) if column in known[path.stem]]
+        kept = [[row[i] for i in at] for row in [columns, *values]]
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    rewrite(backup, revision=revision)
 
 
 @ON_SQLITE
 @pytest.mark.parametrize("into", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("revision", ["0002", "0005"])
 def test_a_backup_of_an_older_version_is_brought_up_to_date(
-    backup: Path, store: Store, new_store: Any, into: str
+    backup: Path, store: Store, new_store: Any, tmp_path: Path, revision: str, into: str
 ) -> None:
-    # What revision 0002 did not have: one column, and the tables of storage commitment.
-    for name in ("commitments", "commitment_items", "demands"):
-        (backup / "ledger" / f"{name}.jsonl").unlink()
-    path = backup / "ledger" / "sends.jsonl"
-    columns, *values = [json.loads(line) for line in path.read_text().splitlines()]
-    at = columns.index("committed_at")
-    path.write_text(
-        "".join(json.dumps(row[:at] + row[at + 1 :]) + "\n" for row in [columns, *values])
-    )
-    rewrite(backup, revision="0002")
+    take_back(backup, revision, tmp_path / "old.db")
     target = new_store(into)
     assert target.restore(backup).lost == ()
     assert everything(target.url) == everything(store.url)
