@@ -78,12 +78,12 @@ def draw_anatomy(rng: np.random.Generator, *, identity: bool = False) -> Anatomy
             seed=0,
         )
     size = rng.uniform(0.92, 1.08)
-    scale = tuple(float(size * rng.uniform(0.90, 1.10)) for _ in range(3))
+    scale = tuple(float(size * rng.uniform(0.88, 1.12)) for _ in range(3))
     turns = tuple(float(a) for a in rng.normal(0.0, [3.0, 2.0, 2.0]))
     return Anatomy(
         scale=(scale[0], scale[1], scale[2]),
         rotation_deg=(turns[0], turns[1], turns[2]),
-        shift_mm=float(rng.uniform(3.0, 10.0)),
+        shift_mm=float(rng.uniform(3.0, 15.0)),
         mirrored=bool(rng.random() < 0.5),
         lung=float(rng.uniform(0.6, 1.5)),
         bone=float(rng.uniform(0.7, 1.4)),

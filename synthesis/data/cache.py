@@ -108,6 +108,9 @@ def _read(path: Path) -> Shard:
 def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, seed: int) -> Shard:
     """Render one variation of a prepared volume and store it; what it is follows from the seed.
 
+    Views and field follow from the seed and the variation alone, so that the same variation of
+    two patients can be mixed (`synthesis.data.mixing`); the anatomy is each patient's own.
+
     Args:
         volume: From `load_volume`.
         variation: 0 = as scanned, in the standard geometry.
@@ -115,10 +118,12 @@ def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, see
         size: Pixels on a side.
         seed: Of the whole cache.
     """
+    shared = np.random.default_rng([seed, variation])
+    standard = variation == 0 or shared.random() < 0.5
+    views, sources = _draw_views(shared, from_tube=variation > 0 and shared.random() < 0.35)
+    field_mm = FIELD_MM if standard else float(np.exp(shared.uniform(np.log(290.0), np.log(410.0))))
     rng = np.random.default_rng([seed, variation, *volume.name.encode()])
     anatomy = draw_anatomy(rng, identity=variation == 0)
-    standard = variation == 0 or rng.random() < 0.5
-    views, sources = _draw_views(rng, from_tube=variation > 0 and rng.random() < 0.35)
     patient = warped(
         coarsened(volume, FIELD_MM / View(primary_deg=0.0).magnification / size), anatomy
     )
@@ -126,7 +131,6 @@ def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, see
     if not standard:
         center[0] += float(rng.normal(0.0, 8.0))
         center[2] += float(rng.normal(0.0, 15.0))
-    field_mm = FIELD_MM if standard else float(np.exp(rng.uniform(np.log(290.0), np.log(410.0))))
     if variation > 0 and rng.random() < 0.5:
         reach_mm = 80.0
         patient = extended(patient, reach_mm=reach_mm)

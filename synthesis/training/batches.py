@@ -13,11 +13,14 @@ import torch.nn.functional as F
 from synthesis.data.appearance import source_appearance
 from synthesis.data.augmentation import LEVEL_DEG, body_variation, tone_curve
 from synthesis.data.cache import Shard, list_shards
+from synthesis.data.mixing import mixed
 from synthesis.data.rendering import SCALE
 from synthesis.families.vcdit import guesses, pose_features
 from synthesis.training.recipe import RecipeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxtyping import Float
     from torch import Tensor
 
@@ -92,8 +95,13 @@ class Batches:
             shard = shards[rng.integers(len(shards))]
             source = int(rng.choice(shard.sources))
             order = [source, *_drawn_targets(shard, source, stage.targets, rng)]
-            images = torch.from_numpy(np.stack([shard.image(i) for i in order]))
-            images, views = body_variation(images, [shard.views[i] for i in order], rng)
+            images, views = _images(shard, order), [shard.views[i] for i in order]
+            if rng.random() < recipe.mix_share:
+                others = self._alike(shard)
+                if others:
+                    other = _images(others[rng.integers(len(others))], order)
+                    images = mixed(images, other, views, rng)
+            images, views = body_variation(images, views, rng)
             groups.append(_resized(images, stage.resolution))
             chosen.append((views, shard.field_mm))
         stack = torch.stack(groups) * (2.0 / SCALE.high) - 1.0  # (s, 1 + k, h, w)
@@ -109,6 +117,21 @@ class Batches:
             guess=torch.cat(guess),
             pose=torch.cat(pose),
         )
+
+    def _alike(self, shard: Shard) -> list[Shard]:
+        """Other patients in the same views."""
+        return [
+            other
+            for patient, others in sorted(self._shards.items())
+            if patient != shard.patient
+            for other in others
+            if (other.views, other.field_mm, other.size, other.scale)
+            == (shard.views, shard.field_mm, shard.size, shard.scale)
+        ]
+
+
+def _images(shard: Shard, order: Sequence[int]) -> Float[Tensor, "views h w"]:
+    return torch.from_numpy(np.stack([shard.image(i) for i in order]))
 
 
 def _drawn_targets(

@@ -66,6 +66,7 @@ class Recipe:
         ema: Decay of the averaged weights.
         time_start: Share of the detail's samples at time 0 exactly.
         tone_share: Share of sources (with their targets) under a random tone curve.
+        mix_share: Share of sources (with their targets) whose body is mixed with another patient's.
         source_share: Share of sources made to look like exposures: noise, markers, collimation.
         checkpoint_s: Seconds between checkpoints.
         precision: Of the network's arithmetic: ``float32``, ``bfloat16`` or ``auto``, the faster of
@@ -86,6 +87,7 @@ class Recipe:
     time_start: float = 0.5
     tone_share: float = 0.5
     source_share: float = 0.6
+    mix_share: float = 0.0
     checkpoint_s: float = 180.0
     precision: str = "auto"
     threads: int = 0
