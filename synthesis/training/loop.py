@@ -185,7 +185,9 @@ class _Run:
         learning = LESSONS[stage.learns].learns
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(learning(name))
-        self.optimizer = Optimizer(self.model, weight_decay=self.recipe.weight_decay)
+        self.optimizer = Optimizer(
+            self.model, weight_decay=self.recipe.weight_decay, half=self.half
+        )
 
     def batch(self, stage: Stage) -> int:
         """Targets of one update, of all processes."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from synthesis.training.muon import Muon
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -22,9 +24,10 @@ class Optimizer:
     Args:
         network: Its parameters' names decide: matrices of attention and feed-forward are Muon's.
         weight_decay: Of matrices and convolutions; gains, biases and tables are left alone.
+        half: Muon may compute in bfloat16.
     """
 
-    def __init__(self, network: nn.Module, *, weight_decay: float) -> None:
+    def __init__(self, network: nn.Module, *, weight_decay: float, half: bool = False) -> None:
         wanted = {n: p for n, p in network.named_parameters() if p.requires_grad}
         self.parameters = list(wanted.values())
         trunk = {n for n, p in wanted.items() if p.ndim == 2 and _in_trunk(n)}
@@ -43,11 +46,10 @@ class Optimizer:
         ]
         if trunk:
             self._parts.append(
-                torch.optim.Muon(
+                Muon(
                     [wanted[n] for n in wanted if n in trunk],
-                    lr=0.0,
                     weight_decay=weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
+                    half=half,
                 )
             )
 
