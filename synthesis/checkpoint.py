@@ -16,7 +16,6 @@ from safetensors.torch import load, save
 
 from synthesis.errors import CheckpointError
 from synthesis.model import ModelConfig, ViewTransformer
-from synthesis.model.patching import at_resolution, resized_weights
 from synthesis.types import ModelIdentity
 
 if TYPE_CHECKING:
@@ -67,16 +66,15 @@ class Checkpoint:
             default_steps=self.card.steps,
         )
 
-    def model(self, resolution: int | None = None) -> ViewTransformer:
-        """The network in evaluation mode, at its own or another resolution of the same grid.
+    def model(self) -> ViewTransformer:
+        """The network in evaluation mode.
 
         Raises:
             CheckpointError: The weights do not fit the sizes.
         """
-        config = self.config if resolution is None else at_resolution(self.config, resolution)
-        network = ViewTransformer(config)
+        network = ViewTransformer(self.config)
         try:
-            network.load_state_dict(resized_weights(self.weights, self.config, config), strict=True)
+            network.load_state_dict(self.weights, strict=True)
         except (RuntimeError, KeyError) as error:
             raise CheckpointError(f"weights do not fit their configuration: {error}") from error
         return network.eval()

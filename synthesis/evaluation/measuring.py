@@ -116,8 +116,8 @@ def measure(
     """Synthesize every view of a patient, several times, and score it beside the baselines.
 
     Args:
-        network: In evaluation mode, at the truth's resolution.
-        truth: The patient.
+        network: In evaluation mode.
+        truth: The patient, at any resolution.
         steps: Network evaluations a view.
         samples: Independent samples a view.
         seed: Of the noise.
@@ -132,7 +132,9 @@ def measure(
         noise = torch.stack([view_noise(seed, sample, view, size, steps) for view in views])
         return _synthesized(network, truth, views, noise, steps, advance)
 
-    patches = {"cell": config.cell, "token": config.cell * config.stride}
+    # A cell of the network, in pixels of the truth.
+    cell = max(1, round(config.cell * truth.images.shape[-1] / config.resolution))
+    patches = {"cell": cell, "token": cell * config.stride}
     drawn, regressed = [], []
     seconds = 0.0
     for sample in range(samples):

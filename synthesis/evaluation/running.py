@@ -65,8 +65,8 @@ def evaluate(
         SynthesisError: A volume, a set's name or the resolution is no good.
     """
     views = {name: view_set(name) for name in sets}
-    network = model.model(resolution).to(device)
-    size = network.config.resolution
+    network = model.model().to(device)
+    size = resolution or network.config.resolution
     steps = steps or model.card.steps
     measured: dict[str, list[Measured]] = {name: [] for name in sets}
     for path in volumes:

@@ -54,7 +54,8 @@ def evaluate_steps(
     Raises:
         SynthesisError: A volume or the resolution is no good.
     """
-    network = model.model(resolution).to(device)
+    network = model.model().to(device)
+    size = resolution or network.config.resolution
     views = view_set("simple")
     drawn: dict[int, list[dict[str, float]]] = {count: [] for count in steps}
     names = []
@@ -62,7 +63,7 @@ def evaluate_steps(
         volume = load_volume(path)
         names.append(volume.name)
         advance(f"{volume.name}: rendering")
-        truth = render_truth(volume, views, resolution=network.config.resolution)
+        truth = render_truth(volume, views, resolution=size)
         for count in steps:
             advance(f"{volume.name}: {count} evaluations")
             one = measure(
@@ -90,7 +91,7 @@ def evaluate_steps(
             },
             "volumes": names,
             "set": "simple",
-            "resolution": network.config.resolution,
+            "resolution": size,
             "samples": samples,
             "seed": seed,
         },

@@ -9,6 +9,7 @@ import torch
 
 from synthesis.diffusion import sample
 from synthesis.geometry import relative_pose
+from synthesis.geometry.resizing import resized
 from synthesis.geometry.slab import slab_guess
 from synthesis.model.transformer import DETAIL_UNIT
 from synthesis.types import FIELD_MM
@@ -77,7 +78,7 @@ def synthesize(
     image: Float[Tensor, "1 h w"],
     source: View,
     targets: Sequence[View],
-    noise: Float[Tensor, "targets steps h w"],
+    noise: Float[Tensor, "targets steps n n"],
     *,
     field_mm: float,
     steps: int,
@@ -87,16 +88,21 @@ def synthesize(
     The first evaluation gives the expected image, with one step the answer; each further one is a
     step of the flow that draws the detail around it. Nothing is less than air.
 
+    An image of another side than the network's own is resized for it, and its views are resized
+    back: at the network's 256 px a pixel is as large as a voxel of the CTs it learned from, so
+    finer ones hold nothing that it could know.
+
     Args:
         model: In evaluation mode.
-        image: The source on [-1, 1].
+        image: The source on [-1, 1], of any side.
         source: Its view.
         targets: What to make.
-        noise: As many standard normal images a target as steps, or more.
+        noise: As many standard normal images a target as steps, or more, of the network's side.
         field_mm: Side of the detector.
         steps: Network evaluations a target.
     """
-    device = image.device
+    device, asked = image.device, image.shape[-1]
+    image = resized(image[None], model.config.resolution)[0]
     context = model.read_source(image[None]).repeated(len(targets))
     pose = pose_features(source, targets, field_mm=field_mm).to(device)
     guess = guesses(
@@ -104,11 +110,11 @@ def synthesize(
     )
     known: Expectation = model(pose, guess, context)
     if steps == 1:
-        return known.image.clamp_min(AIR)
+        return resized(known.image, asked).clamp_min(AIR)
 
     def denoise(z: Tensor, noise: Tensor, time: float) -> Tensor:
         times = torch.full((len(targets),), time, device=device)
         return model.draw(z, noise, times, known)
 
     detail = sample(denoise, noise * model.config.noise_scale, steps=steps - 1)
-    return (known.image + DETAIL_UNIT * detail).clamp_min(AIR)
+    return resized(known.image + DETAIL_UNIT * detail, asked).clamp_min(AIR)

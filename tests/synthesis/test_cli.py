@@ -239,7 +239,6 @@ WRONG = [
     (("train", "--recipe", "gone.yaml"), "gone.yaml"),
     (("sample", "--source", "gone.png", "--out", "x"), "gone.png"),
     ((*EVALUATE, "--checkpoint", "CHECKPOINT"), "gone"),
-    ((*EVALUATE, "--checkpoint", "CHECKPOINT", "--resolution", "40"), "40"),
     ((*EVALUATE, "--checkpoint", "CHECKPOINT", "--mean-views", "none.npz"), "none.npz"),
     ((*EVALUATE, "--set", "sphere"), "sphere"),
     (("mean-views", "--cache", "gone", "--out", "x.npz"), "degrees"),
