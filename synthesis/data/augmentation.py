@@ -196,8 +196,8 @@ def tone_curve(
 ) -> Float[Tensor, "groups views h w"]:
     """A random monotone tone curve per group, the same for all its views.
 
-    Radiographs for presentation went through a vendor's curve: gamma, a soft toe and shoulder.
-    Images are on [-1, 1]; so is the result.
+    Radiographs for presentation went through a vendor's curve: gamma, a soft toe and shoulder, or
+    the S of film (Hurter and Driffield). Images are on [-1, 1]; so is the result.
 
     Args:
         images: Views of one patient are one group; the first of each is the source.
@@ -217,7 +217,11 @@ def tone_curve(
     # of other views go on along the gamma alone.
     bend, gamma = draw(0.6, 1.6), draw(0.6, 1.6)
     inside = relative.clamp(1e-4, 1.0) ** gamma
-    curved = inside / (inside + bend * (1 - inside))
+    bent = inside / (inside + bend * (1 - inside))
+    steep = draw(1.0, 6.0)
+    film = torch.sigmoid(steep * (inside - 0.5)) - torch.sigmoid(-steep / 2)
+    film = film / (torch.sigmoid(steep / 2) - torch.sigmoid(-steep / 2))
+    curved = torch.where(torch.rand(count, 1, 1, 1, generator=generator) < 0.4, film, bent)
     curved = torch.where(relative > 1.0, relative ** gamma.clamp_max(1.0), curved)
     toned = curved * FRONTAL_DENSE * draw(0.88, 1.12)
     chosen = torch.rand(count, 1, 1, 1, generator=generator) < share
