@@ -163,6 +163,18 @@ def test_a_batch_follows_from_its_number(shards: Path) -> None:
     assert first.pose.shape == (6, 11)
 
 
+def test_a_share_of_the_bodies_is_mixed_from_two_patients(shards: Path) -> None:
+    def drawn(**changes: object) -> torch.Tensor:
+        return Batches(recipe(shards, tone_share=0.0, **changes)).draw(STAGE, 7).target
+
+    plain, mixtures = drawn(), drawn(mix_share=1.0)
+    assert torch.equal(mixtures, drawn(mix_share=1.0))
+    assert not torch.equal(mixtures, plain)
+    # With nobody in the same views but themselves, bodies stay as they are.
+    alone = drawn(validate=("small",))
+    torch.testing.assert_close(drawn(validate=("small",), mix_share=1.0), alone)
+
+
 def test_patients_kept_out_are_not_drawn(shards: Path) -> None:
     assert Batches(recipe(shards)).refresh() == 4
     assert Batches(recipe(shards, validate=("small",))).refresh() == 2
