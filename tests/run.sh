@@ -20,6 +20,9 @@ for program in storescu storescp echoscu dcmdump; do
     command -v "$program" >/dev/null || { missing+=(dcmtk); break; }
 done
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+command -v chromium >/dev/null || missing+=(chromium)
+command -v promtool >/dev/null || missing+=(prometheus)
+command -v ip >/dev/null || missing+=(iproute2)
 if [ ${#missing[@]} -gt 0 ]; then
     if ! is_debian_root || ! apt_install "${missing[@]}"; then
         say "Not here: ${missing[*]}. Tests that need them are skipped and listed at the end."
