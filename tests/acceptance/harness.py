@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 VIEWS = 4
-READY_S = 20.0
+READY_S = 120.0
 
 
 def radiograph(name: str) -> Path:
@@ -178,7 +178,7 @@ class Node:
         def find() -> psutil.Process | None:
             return next(iter(self.process.children()), None)
 
-        found: psutil.Process = wait_until(find, 10, "an engine process")
+        found: psutil.Process = wait_until(find, 60, "an engine process")
         return found
 
     def signal(self, number: int) -> None:
@@ -251,7 +251,7 @@ class Orthanc:
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "log.txt").open("a"),
         )
-        wait_until(lambda: self._answers(), 20, "Orthanc")
+        wait_until(lambda: self._answers(), 60, "Orthanc")
 
     def stop(self) -> None:
         if self._process is not None:

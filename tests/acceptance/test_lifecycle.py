@@ -48,6 +48,11 @@ def gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def test_a_cold_start_is_quick_and_says_where_the_node_listens(node: Node) -> None:
     values = yaml.safe_load(node.config.read_text())
     values["node"]["port"] = 0
@@ -154,17 +159,19 @@ def test_an_engine_that_is_killed_costs_an_attempt_and_not_the_node(
 ) -> None:
     node, archive = fresh_site.node, fresh_site.archive
     archive.start()
-    slow(node, steps=1000, samples=2)
+    slow(node, steps=40, samples=1)  # seconds of work: long enough to be killed in its middle
     node.start()
-    node.wait_for("a model is loaded", 30)
+    node.wait_for("a model is loaded", 120)
     engine = node.engine()
+    idle_s = cpu_seconds(engine)
     uid = send_one(node, tmp_path)
-    node.wait_for("a job runs", 20)
-    time.sleep(0.5)
+    node.wait_for("a job runs", 60)
+    # An engine that dies before it has the request costs no attempt, so it must be at work.
+    wait_until(lambda: cpu_seconds(engine) > idle_s + 0.2, 60, "an engine at work")
     os.kill(engine.pid, signal.SIGKILL)
-    failure = node.wait_for("a job failed and runs again", 10)
+    failure = node.wait_for("a job failed and runs again", 60)
     assert "SIGKILL" in failure["error"]
-    assert len(archive.wait_for_series(uid, within_s=90)) == 4
+    assert len(archive.wait_for_series(uid, within_s=180)) == 4
     (job,) = node.jobs()
     assert job["attempts"] == 2
 
