@@ -196,7 +196,7 @@ class Node:
     def stop(self) -> int:
         """SIGTERM; its exit status."""
         self.signal(signal.SIGTERM)
-        return self.wait(20)
+        return self.wait(60)
 
     def kill(self) -> None:
         """``kill -9``, if it still runs."""
@@ -256,7 +256,7 @@ class Orthanc:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def _answers(self) -> bool:
