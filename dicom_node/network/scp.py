@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from weakref import WeakKeyDictionary
 
 import structlog
-from pydicom.uid import UID
 from pynetdicom import evt
-from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicom_node.domain.errors import (
     CapacityError,
@@ -25,8 +23,6 @@ from dicom_node.network.admission import Admission, Refusal
 from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
 from dicom_node.network.commitment import accepted_commitment_context
 from dicom_node.network.contexts import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
     STORAGE_CLASSES,
     accepted_contexts,
     permitted_contexts,
@@ -34,6 +30,7 @@ from dicom_node.network.contexts import (
 from dicom_node.network.guarding import GuardedSocket, ReadLimits
 from dicom_node.network.intake import Intake
 from dicom_node.network.listening import NodeServer
+from dicom_node.network.objects import received_object
 from dicom_node.network.peers import PeerList, Subject
 from dicom_node.network.tls import Credentials, peer_subject
 from dicom_node.ports import ReceivedObject
@@ -345,18 +342,10 @@ def _received(event: Event, calling_ae_title: str) -> ReceivedObject:
         raise UnsupportedError("the request names a SOP class this node does not store")
     if request.AffectedSOPClassUID != context.abstract_syntax:
         raise InputError("the request's SOP class is not that of its presentation context")
-    meta = create_file_meta(
-        sop_class_uid=UID(request.AffectedSOPClassUID),
-        sop_instance_uid=UID(request.AffectedSOPInstanceUID),
-        transfer_syntax=UID(context.transfer_syntax),
-        implementation_uid=UID(IMPLEMENTATION_CLASS_UID),
-        implementation_version=IMPLEMENTATION_VERSION_NAME,
-    )
-    dataset = event.encoded_dataset(include_meta=False)
-    return ReceivedObject(
-        data=b"".join((b"\0" * 128, b"DICM", encode_file_meta(meta), dataset)),
+    return received_object(
         sop_class_uid=str(request.AffectedSOPClassUID),
         sop_instance_uid=str(request.AffectedSOPInstanceUID),
-        transfer_syntax_uid=str(context.transfer_syntax),
-        calling_ae_title=calling_ae_title,
+        syntax_uid=str(context.transfer_syntax),
+        dataset=event.encoded_dataset(include_meta=False),
+        ae_title=calling_ae_title,
     )
