@@ -27,7 +27,8 @@ from dicom_node.monitoring.metering import (
 )
 from dicom_node.monitoring.metrics import Metrics
 from dicom_node.network.associations import Timeouts
-from dicom_node.network.auditing import AuditedStoreClient, ReceptionAudit
+from dicom_node.network.auditing import AuditedStoreClient, ReceptionAudit, fetch_audit
+from dicom_node.network.choosing import AnyStoreClient, archive_client
 from dicom_node.network.commitment import PynetCommitment
 from dicom_node.network.loopback import ourselves
 from dicom_node.network.peers import PeerList
@@ -35,8 +36,10 @@ from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
 from dicom_node.network.syslog import SyslogShipper, SyslogTarget
 from dicom_node.network.tls import CertificateWatch, Credentials, check_files, own_credentials
+from dicom_node.network.web import DicomWebClient
 from dicom_node.services.committing import Committing, Hearing
 from dicom_node.services.delivering import Delivering
+from dicom_node.services.fetching import Fetching
 from dicom_node.services.planning import Planning
 from dicom_node.services.receiving import Backlog, Receiving
 from dicom_node.services.recovering import Recovering
@@ -103,6 +106,7 @@ class Node:
         life: Audits start and stop; None without an audit trail.
         shipper: Brings the audit trail to a syslog receiver; None without one.
         certificates: Tells when one of ours ends.
+        fetching: Fetches studies from archives.
         metrics: Counts what happens.
         monitoring: Answers those who watch; None when nobody is to.
         record: Takes audit messages; to nowhere without an audit trail.
@@ -127,6 +131,7 @@ class Node:
     life: NodeLife | None
     shipper: SyslogShipper | None
     certificates: CertificateWatch
+    fetching: Fetching
     metrics: Metrics
     monitoring: MonitoringServer | None
     record: Callable[[AuditMessage], None]
@@ -170,7 +175,8 @@ def build(
             engines = _engines(settings, models)
         caller = PynetStoreClient(settings.node.ae_title)
         if client is None:
-            client = caller
+            by_web = any(each.web is not None for each in destinations)
+            client = AnyStoreClient(caller, DicomWebClient()) if by_web else caller
         bell, stopping = Bell(), threading.Event()
         metrics = Metrics()
         trail = _trail(settings, clock, bell.ring)
@@ -193,23 +199,22 @@ def build(
             may_ask=[peer.ae_title for peer in settings.to_peers() if peer.may_commit],
             report_ports=settings.report_ports(),
         )
+        receiver = MeteredReceiver(
+            receiver=Receiving(
+                ledger=ledger,
+                spool=spool,
+                clock=clock,
+                wake=bell.ring,
+                backlog=Backlog(ledger=ledger, clock=clock, at_most=settings.engine.max_waiting),
+            ),
+            metrics=metrics,
+        )
         scp = StorageScp(
             ae_title=settings.node.ae_title,
             host=settings.node.host,
             port=settings.plain_port(),
             peers=_peers(settings),
-            receiver=MeteredReceiver(
-                receiver=Receiving(
-                    ledger=ledger,
-                    spool=spool,
-                    clock=clock,
-                    wake=bell.ring,
-                    backlog=Backlog(
-                        ledger=ledger, clock=clock, at_most=settings.engine.max_waiting
-                    ),
-                ),
-                metrics=metrics,
-            ),
+            receiver=receiver,
             max_associations=settings.node.max_associations,
             tls=tls,
             tls_port=settings.tls_port(),
@@ -295,6 +300,11 @@ def build(
             shipper=None if trail is None else _shipper(settings, trail.path),
             certificates=CertificateWatch(
                 [*([tls] if tls is not None else []), *own_credentials(destinations)]
+            ),
+            fetching=Fetching(
+                archive=archive_client(us, max_object_bytes=settings.node.max_image_bytes),
+                receiver=receiver,
+                on_fetched=fetch_audit(record, ae_title=us),
             ),
             metrics=metrics,
             monitoring=monitor(

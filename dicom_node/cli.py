@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_node import __version__, accounting, auditing, keeping
+from dicom_node import __version__, accounting, auditing, fetching, keeping
 from dicom_node.domain.errors import ConfigurationError, NodeError
 from dicom_node.terminal import (
     EXIT_ERROR,
@@ -54,6 +54,7 @@ app.add_typer(deliveries_app, name="deliveries")
 app.command("backup")(keeping.backup)
 app.command("restore")(keeping.restore)
 app.command("verify-store")(keeping.verify_store)
+app.command("fetch")(fetching.fetch)
 
 KeyArgument = Annotated[
     str, typer.Argument(metavar="[KEY]", help="A job's key, or its beginning.", show_default=False)
@@ -361,7 +362,7 @@ def echo(
 ) -> None:
     """Ask destinations whether they answer (C-ECHO). Exit status 1 when one does not."""
     from dicom_node.domain.errors import PeerError
-    from dicom_node.network.scu import PynetStoreClient
+    from dicom_node.network.choosing import store_client
     from dicom_node.settings.problems import did_you_mean
 
     settings = load(config)
@@ -370,10 +371,11 @@ def echo(
         if name not in known:
             hint = did_you_mean(name, known, otherwise="there are")
             raise ConfigurationError(f"no destination is named {name!r}{hint}")
-    client, output, silent = PynetStoreClient(settings.node.ae_title), terminal(), False
+    client, output, silent = store_client(settings.node.ae_title), terminal(), False
     for name in destinations or known:
         each = known[name]
-        where = f"{name} ({each.ae_title} at {each.host}:{each.port})"
+        address = f"{each.ae_title} at {each.host}:{each.port}"
+        where = f"{name} ({each.web.url if each.web else address})"
         try:
             seconds = client.echo(each)
         except PeerError as error:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Iterable
 from typing import Final, NewType
 
-__all__ = ["NAMESPACE", "JobKey", "canonical_json", "derived_uid", "digest_of", "job_key"]
+__all__ = ["NAMESPACE", "JobKey", "canonical_json", "derived_uid", "digest_of", "is_uid", "job_key"]
 
 JobKey = NewType("JobKey", str)
 """64 hexadecimal digits."""
 
 NAMESPACE: Final = uuid.UUID("6d0f6d8e-2f5c-5f0e-9b57-0d3a2a1f7c11")
 """Root of every UUIDv5 of this product; changing it would give old work new UIDs."""
+
+
+_UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID (PS3.5 9.1)."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 def canonical_json(value: object) -> str:

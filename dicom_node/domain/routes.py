@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from dicom_node.domain.retry import RetryPolicy
+from dicom_node.domain.webaccess import Retrieve, WebAccess
 from dicom_node.domain.writing import Document, Form, Matrix
 from synthesis.types import View, ViewSet, azimuth_sweep
 
@@ -68,13 +69,15 @@ class Peer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """One that we send to.
+    """One that we send to, and may fetch from.
 
     Attributes:
         form: How views are written for it.
         banner: Whether the visible mark is burned into the pixels.
         matrix: Which pixels views are written in.
         documents: What it gets with the images, in order.
+        web: It is spoken to by DICOMweb; None: by DIMSE.
+        retrieve: How studies are fetched from it by DIMSE.
     """
 
     name: str
@@ -89,6 +92,8 @@ class Destination:
     documents: tuple[Document, ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     tls: DestinationTls | None = None
+    web: WebAccess | None = None
+    retrieve: Retrieve = Retrieve.GET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

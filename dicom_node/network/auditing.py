@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dicom_node.domain.routes import Destination
     from dicom_node.ports import ReceivedObject, StoreClient
 
-__all__ = ["AuditedStoreClient", "ReceptionAudit"]
+__all__ = ["AuditedStoreClient", "ReceptionAudit", "fetch_audit"]
 
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 _TAGS: Final = ("StudyInstanceUID", "PatientID")
@@ -102,6 +102,33 @@ class ReceptionAudit:
             patient_id=patient_id if self._patient_ids else None,
             instances=instances,
         )
+
+
+def fetch_audit(
+    record: Callable[[AuditMessage], None], *, ae_title: str
+) -> Callable[[Destination, str, Sequence[tuple[str, str]]], None]:
+    """What audits a study that was fetched.
+
+    Args:
+        record: Takes a message.
+        ae_title: Of this node.
+    """
+
+    def fetched(source: Destination, study_uid: str, instances: Sequence[tuple[str, str]]) -> None:
+        transfer = Transfer(
+            sender=source.ae_title,
+            sender_address=source.host,
+            receiver=ae_title,
+            receiver_address="",
+            we_began=True,
+            node=ae_title,
+            study_uid=study_uid,
+            patient_id=None,
+            instances=instances,
+        )
+        record(instances_transferred(transfer))
+
+    return fetched
 
 
 class _Study:

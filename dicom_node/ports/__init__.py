@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dicom_node.ports.accounts import AccountStore
+from dicom_node.ports.archives import Archive, FoundSeries, FoundStudy, Retrieved, StudyQuery
 from dicom_node.ports.engine import Engine
 from dicom_node.ports.figures import FigureLedger, Queues
 from dicom_node.ports.files import Spool, SpooledFile
@@ -31,6 +32,7 @@ from dicom_node.ports.rows import (
 
 __all__ = [
     "AccountStore",
+    "Archive",
     "Chosen",
     "Clock",
     "CommitmentClient",
@@ -42,6 +44,8 @@ __all__ = [
     "DemandReceiver",
     "Engine",
     "FigureLedger",
+    "FoundSeries",
+    "FoundStudy",
     "ImageRow",
     "JobRow",
     "Kind",
@@ -55,9 +59,11 @@ __all__ = [
     "ReceivedObject",
     "Receiver",
     "ReportClient",
+    "Retrieved",
     "Spool",
     "SpooledFile",
     "StoreClient",
+    "StudyQuery",
 ]
 
 Clock = Callable[[], float]

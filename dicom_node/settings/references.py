@@ -111,6 +111,8 @@ def _own_address(data: Mapping[str, Any]) -> Iterator[Problem]:
     node = _mapping(data.get("node"))
     port = node.get("port")
     for position, item in _items(data, "destinations"):
+        if item.get("host") is None:
+            continue
         same = item.get("host") == node.get("host") and item.get("port") == port
         if port and same and item.get("ae_title") == node.get("ae_title"):
             yield Problem(

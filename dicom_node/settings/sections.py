@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Self
 
@@ -12,7 +14,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.domain.routes import Commitment, Destination, Form, Sweep, ViewPlan
 from dicom_node.domain.security import DestinationTls
+from dicom_node.domain.webaccess import Retrieve, WebAccess
 from dicom_node.domain.writing import Matrix
+from dicom_node.settings import reached
 from dicom_node.settings.fields import (
     AeTitle,
     FilePath,
@@ -25,6 +29,8 @@ from dicom_node.settings.fields import (
     Whole,
 )
 from dicom_node.settings.predicate import PredicateSettings
+from dicom_node.settings.reached import ServiceUrl
+from dicom_node.settings.secrets import Variable, read_secret
 from dicom_node.settings.security import DestinationTlsSettings
 from synthesis.errors import ViewError
 from synthesis.types import View
@@ -153,12 +159,19 @@ class DestinationSettings(Section):
 
     name: Name
     """Name that routes send to."""
-    ae_title: AeTitle
+    ae_title: AeTitle | None = None
     """AE title it is called by."""
-    host: Host
+    host: Host | None = None
     """Its address."""
-    port: Annotated[int, Field(strict=True, ge=1, le=65535)]
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] | None = None
     """Its DICOM port."""
+    url: ServiceUrl | None = None
+    """URL of its DICOMweb service, instead of ae_title, host and port: views are stored by STOW-RS,
+    studies fetched by QIDO-RS and WADO-RS. It needs the extra dicomweb."""
+    authorization_file: FilePath | None = None
+    """File whose first line is the value of the Authorization header, as Bearer TOKEN."""
+    authorization_env: Variable | None = None
+    """Environment variable that holds it, instead of a file."""
     form: Form = Form.DX
     """How views are written: dx (Digital X-Ray, For Presentation), sc (Secondary Capture), each one
     object a view, or multiframe (Multi-frame Grayscale Word Secondary Capture), one object that
@@ -176,7 +189,30 @@ class DestinationSettings(Section):
     retry: RetrySettings = RetrySettings()
     """When a failed delivery is tried again."""
     tls: DestinationTlsSettings | None = None
-    """It is called over TLS: {} with the node's own files; null: plain."""
+    """It is called over TLS: {} with the node's own files; null: plain. Of a url with https, null
+    shows it no certificate and trusts the authorities of the system."""
+    retrieve: Retrieve = Retrieve.GET
+    """How studies are fetched from it: get (C-GET) or move (C-MOVE to this node, whose AE title,
+    address and port it must know, and which must know it as a peer). Of a url always WADO-RS."""
+
+    @model_validator(mode="after")
+    def _one_way_to_reach_it(self) -> Self:
+        problem = reached.problem(
+            url=self.url,
+            address={"ae_title": self.ae_title, "host": self.host, "port": self.port},
+            authorizations=(self.authorization_file, self.authorization_env),
+            commits=self.commitment is not Commitment.NONE,
+            moves=self.retrieve is Retrieve.MOVE,
+            tls=self.tls is not None,
+        )
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def where(self) -> str:
+        """Its address, for people."""
+        return self.url or f"{self.ae_title} at {self.host}:{self.port}"
 
     def to_domain(self, tls: DestinationTls | None = None) -> Destination:
         """The same as a value of the domain.
@@ -184,11 +220,12 @@ class DestinationSettings(Section):
         Args:
             tls: Its TLS section, completed.
         """
+        host, port = reached.address(self.url, self.host, self.port)
         return Destination(
             name=self.name,
-            ae_title=self.ae_title,
-            host=self.host,
-            port=self.port,
+            ae_title=self.ae_title or self.name,
+            host=host,
+            port=port,
             form=self.form,
             commitment=self.commitment,
             commitment_timeout_s=self.commitment_timeout_s,
@@ -196,7 +233,15 @@ class DestinationSettings(Section):
             matrix=self.matrix,
             retry=self.retry.to_domain(),
             tls=tls,
+            web=None if self.url is None else WebAccess(url=self.url, authorization=self._secret()),
+            retrieve=self.retrieve,
         )
+
+    def _secret(self) -> Callable[[], str] | None:
+        file, variable = self.authorization_file, self.authorization_env
+        if file is None and variable is None:
+            return None
+        return partial(read_secret, f"destinations {self.name}: authorization", file, variable)
 
 
 class AzimuthSettings(Section):

@@ -34,7 +34,7 @@ def summary(settings: Settings) -> Table:
     for each in settings.destinations:
         row(
             "destination",
-            f"{each.name}: {each.ae_title} at {each.host}:{each.port}, as {each.form.value}"
+            f"{each.name}: {each.where}, as {each.form.value}"
             f"{'' if each.tls is None else ', over TLS'}",
         )
     for route in settings.routes:

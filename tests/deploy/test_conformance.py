@@ -14,12 +14,13 @@ from pydicom.uid import UID
 
 from dicom_node import PRODUCT
 from dicom_node.domain import errors
+from dicom_node.domain.routes import Destination
 from dicom_node.domain.security import TlsProfile
 from dicom_node.domain.writing import Form
 from dicom_node.iod.conformance.tables import FIXED, FIXED_FOR_FORM, FORBIDDEN
 from dicom_node.iod.patient import copied_tags
 from dicom_node.iod.reading import Source, read_source
-from dicom_node.network import commitment, contexts, statuses, tls
+from dicom_node.network import commitment, contexts, querying, statuses, tls, web
 from dicom_node.network.associations import MAXIMUM_PDU_BYTES, Timeouts
 from dicom_node.settings.sections import NodeSettings
 from dicom_node.store import demands
@@ -54,6 +55,7 @@ def test_sop_classes_and_roles_are_those_of_the_contexts() -> None:
     assert {uid for uid, (_, _, scp) in rows.items() if scp == "yes"} == accepted
     sent = {str(made(read(), form).SOPClassUID) for form in Form}
     asked = {contexts.VERIFICATION_CLASS, commitment.COMMITMENT_CLASS}
+    asked |= {querying.FIND_CLASS, querying.MOVE_CLASS, querying.GET_CLASS}
     assert {uid for uid, (_, scu, _) in rows.items() if scu == "yes"} == sent | asked
     assert all(UID(uid).name == name for uid, (name, _, _) in rows.items())
 
@@ -130,6 +132,21 @@ def test_n_action_statuses_are_those_the_handler_returns() -> None:
     assert {number(row[0]) for row in table("N-ACTION status")} == returned
     reasons = {demands.NO_SUCH_INSTANCE, demands.CLASS_INSTANCE_CONFLICT}
     assert {number(row[0]) for row in table("failure reason in a report")} == reasons
+
+
+def test_http_statuses_have_the_policy_of_the_code() -> None:
+    to = Destination(name="a", ae_title="a", host="a", port=1)
+    names = {
+        "counts as away": "UnreachableError",
+        "with more time": "BusyError",
+        "is tried again": "PeerError",
+        "refused": "RefusedError",
+    }
+    for codes, follows in table("HTTP status without such a response"):
+        wanted = next(name for words, name in names.items() if words in follows)
+        examples = codes.replace("redirects", "301, 302, 307").replace("5xx", "500, 502, 504")
+        for code in examples.replace("other 4xx", "400, 406, 413, 415").split(", "):
+            assert type(web.refusal(to, int(code))).__name__ == wanted, code
 
 
 def test_tls_profiles_have_the_suites_of_the_code() -> None:
