@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from dicom_node.domain.writing import Form
     from dicom_node.iod.reading import Source
 
-__all__ = ["equipment_problems", "is_code", "origin_problems", "uid_problems"]
+__all__ = [
+    "equipment_problems",
+    "is_code",
+    "origin_problems",
+    "recorded_problems",
+    "uid_problems",
+]
 
 _OWN_UIDS = ("SOPInstanceUID", "SeriesInstanceUID", "DeviceUID")
 
@@ -46,7 +52,7 @@ def origin_problems(
     yield from uid_problems(ds, source, SOP_CLASS[form])
     yield from _source(ds, source, provenance)
     yield from equipment_problems(ds, provenance)
-    yield from _provenance(ds, source, provenance, recorded)
+    yield from recorded_problems(ds, source, provenance, recorded)
 
 
 def is_code(item: Dataset, code: Code) -> bool:
@@ -152,9 +158,10 @@ def _is_device(item: Dataset, name: str, uid: str) -> bool:
     )
 
 
-def _provenance(
+def recorded_problems(
     ds: Dataset, source: Source, provenance: Provenance, recorded: str
 ) -> Iterator[str]:
+    """What is wrong with the provenance that is kept in the object."""
     creator = _private_text(ds, 0x0010)
     stored = _private_text(ds, 0x1000 + PROVENANCE_ELEMENT)
     if creator != PRODUCT or stored != recorded:
