@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from dicom_node import __version__
@@ -13,8 +14,11 @@ from dicom_node.domain.provenance import Provenance
 from dicom_node.domain.writing import Matrix
 from dicom_node.iod import derived, multiframe
 from dicom_node.iod.conformance import verify
+from dicom_node.iod.conformance.documents import verify_document
 from dicom_node.iod.derived import SeriesIdentity
+from dicom_node.iod.documents import BUILDERS
 from dicom_node.iod.matrix import matched
+from dicom_node.iod.referring import Account, Written, stub
 from dicom_node.ports import Product
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from dicom_node.domain.jobs import Job
-    from dicom_node.domain.writing import Form, Writing
+    from dicom_node.domain.writing import Document, Form, Writing
     from dicom_node.iod.reading import Source
     from dicom_node.ports import Spool
     from synthesis.types import Radiograph, SynthesisResult
@@ -101,24 +105,54 @@ def products(
         CapacityError: The spool is full.
     """
     work = _Work(job=job, source=source, result=result, at=synthesized_at)
-    for position, writing in enumerate(job.order.wanted()):
+    ways = job.order.wanted()
+    numbers = count(len(ways))
+    for position, (writing, documents) in enumerate(ways.items()):
         series = _series_identity(job, writing.name, position)
+        written = []
         for index, (dataset, provenances) in enumerate(work.images(writing, series)):
             verify(dataset, source=source, provenances=provenances, form=writing.form)
-            spooled = spool.put(derived.encode(dataset))
-            instance = DerivedInstance(
-                sop_instance_uid=str(dataset.SOPInstanceUID),
-                sop_class_uid=str(dataset.SOPClassUID),
-                transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
-                series_instance_uid=series.series_instance_uid,
-                form=writing.form,
-                banner=writing.banner,
-                matrix=writing.matrix,
-                index=index,
-                digest=spooled.digest,
-                size_bytes=spooled.size_bytes,
+            written.append(Written(stub=stub(dataset), provenances=provenances))
+            yield Product(
+                instance=_spooled(spool, dataset, writing, index),
+                provenance_json=_json(writing.form, provenances),
             )
-            yield Product(instance=instance, provenance_json=_json(writing.form, provenances))
+        for index, document in enumerate(documents, len(written)):
+            account = work.account(writing, document, tuple(written), next(numbers))
+            dataset = BUILDERS[document](account)
+            verify_document(dataset, document=document, account=account)
+            yield Product(
+                instance=_spooled(spool, dataset, writing, index, document),
+                provenance_json=account.recorded,
+            )
+
+
+def _spooled(
+    spool: Spool,
+    dataset: Dataset,
+    writing: Writing,
+    index: int,
+    document: Document | None = None,
+) -> DerivedInstance:
+    """A finished object in the spool.
+
+    Raises:
+        CapacityError: The spool is full.
+    """
+    spooled = spool.put(derived.encode(dataset))
+    return DerivedInstance(
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        sop_class_uid=str(dataset.SOPClassUID),
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+        series_instance_uid=str(dataset.SeriesInstanceUID),
+        form=writing.form,
+        banner=writing.banner,
+        matrix=writing.matrix,
+        document=document,
+        index=index,
+        digest=spooled.digest,
+        size_bytes=spooled.size_bytes,
+    )
 
 
 def _json(form: Form, provenances: Sequence[Provenance]) -> str:
@@ -166,6 +200,19 @@ class _Work:
                 synthesized_at=self.at,
             )
             yield dataset, (provenance,)
+
+    def account(
+        self, writing: Writing, document: Document, images: tuple[Written, ...], position: int
+    ) -> Account:
+        """What a document about these images is made from."""
+        name = f"{writing.name}/{document}"
+        return Account(
+            source=self.source,
+            images=images,
+            series=_series_identity(self.job, name, position),
+            sop_instance_uid=derived_uid(self.job.key, name, "instance 0"),
+            synthesized_at=self.at,
+        )
 
     def provenances(self, writing: Writing) -> tuple[Provenance, ...]:
         """One a view."""

@@ -15,7 +15,7 @@ from dicom_node.domain.retry import RetryPolicy
 from dicom_node.domain.routes import Commitment, Destination, Form, Sweep, ViewPlan
 from dicom_node.domain.security import DestinationTls
 from dicom_node.domain.webaccess import Retrieve, WebAccess
-from dicom_node.domain.writing import Matrix
+from dicom_node.domain.writing import Document, Label, Matrix
 from dicom_node.settings import reached
 from dicom_node.settings.fields import (
     AeTitle,
@@ -185,7 +185,15 @@ class DestinationSettings(Section):
     commitment_timeout_s: Annotated[float, Field(strict=True, gt=0)] = 3600.0
     """Seconds it has to report on a request; then it is asked again under a new Transaction UID."""
     banner: Flag = True
-    """Burn a visible banner with the view's angle into the pixels."""
+    """Burn a visible banner with the view's angle into the pixels. label says the same and more."""
+    label: Label | None = None
+    """Where the mark and the view's angle are shown: pixels (burned in), presentation_state (a
+    Grayscale Softcopy Presentation State beside images without them), or none. null is what banner
+    says."""
+    report: Flag = False
+    """Send a Structured Report as well: what was made from what, by which model, how good."""
+    key_objects: Flag = False
+    """Send a Key Object Selection as well that lists the views."""
     retry: RetrySettings = RetrySettings()
     """When a failed delivery is tried again."""
     tls: DestinationTlsSettings | None = None
@@ -214,6 +222,20 @@ class DestinationSettings(Section):
         """Its address, for people."""
         return self.url or f"{self.ae_title} at {self.host}:{self.port}"
 
+    @model_validator(mode="after")
+    def _label_and_banner_agree(self) -> Self:
+        if self.label is not None and "banner" in self.model_fields_set:
+            raise ValueError("give label or banner, not both: label says where the mark is")
+        return self
+
+    def _documents(self) -> tuple[Document, ...]:
+        wanted = {
+            Document.PRESENTATION_STATE: self.label is Label.PRESENTATION_STATE,
+            Document.REPORT: self.report,
+            Document.KEY_OBJECTS: self.key_objects,
+        }
+        return tuple(document for document in Document if wanted[document])
+
     def to_domain(self, tls: DestinationTls | None = None) -> Destination:
         """The same as a value of the domain.
 
@@ -229,8 +251,9 @@ class DestinationSettings(Section):
             form=self.form,
             commitment=self.commitment,
             commitment_timeout_s=self.commitment_timeout_s,
-            banner=self.banner,
+            banner=self.banner if self.label is None else self.label is Label.PIXELS,
             matrix=self.matrix,
+            documents=self._documents(),
             retry=self.retry.to_domain(),
             tls=tls,
             web=None if self.url is None else WebAccess(url=self.url, authorization=self._secret()),

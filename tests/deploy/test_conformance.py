@@ -10,16 +10,18 @@ import pytest
 from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pydicom.tag import Tag
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from dicom_node import PRODUCT
 from dicom_node.domain import errors
 from dicom_node.domain.routes import Destination
 from dicom_node.domain.security import TlsProfile
-from dicom_node.domain.writing import Form
+from dicom_node.domain.writing import Document, Form
+from dicom_node.iod.conformance.documents import CLASSES
 from dicom_node.iod.conformance.tables import FIXED, FIXED_FOR_FORM, FORBIDDEN
 from dicom_node.iod.patient import copied_tags
 from dicom_node.iod.reading import Source, read_source
+from dicom_node.iod.report import CONSISTENCY, ELIGIBILITY, PERCENTILE, SPREAD
 from dicom_node.network import commitment, contexts, querying, statuses, tls, web
 from dicom_node.network.associations import MAXIMUM_PDU_BYTES, Timeouts
 from dicom_node.settings.sections import NodeSettings
@@ -54,6 +56,7 @@ def test_sop_classes_and_roles_are_those_of_the_contexts() -> None:
     accepted.add(str(commitment.accepted_commitment_context().abstract_syntax))
     assert {uid for uid, (_, _, scp) in rows.items() if scp == "yes"} == accepted
     sent = {str(made(read(), form).SOPClassUID) for form in Form}
+    sent |= {sop_class for sop_class, _ in CLASSES.values()}
     asked = {contexts.VERIFICATION_CLASS, commitment.COMMITMENT_CLASS}
     asked |= {querying.FIND_CLASS, querying.MOVE_CLASS, querying.GET_CLASS}
     assert {uid for uid, (_, scu, _) in rows.items() if scu == "yes"} == sent | asked
@@ -210,6 +213,14 @@ _EMPTY_WHEN_UNKNOWN = {
     "StudyID",
     "AccessionNumber",
 }
+
+
+def test_documents_are_those_of_the_code() -> None:
+    rows = {name: (sop_class, modality) for name, _, sop_class, modality, _ in table("document")}
+    assert rows == {document.value: CLASSES[document] for document in Document}
+    assert {row[-1] for row in table("document")} == {str(ExplicitVRLittleEndian)}
+    for code in (CONSISTENCY, PERCENTILE, SPREAD, ELIGIBILITY):
+        assert f"`{code.value}`" in STATEMENT
 
 
 def test_listed_attributes_have_their_tags_and_fixed_values() -> None:

@@ -13,8 +13,10 @@ from dicom_node.domain.commitments import Commitment as Transaction
 from dicom_node.domain.commitments import Heard, Report
 from dicom_node.domain.deliveries import DeliveryState, Outcome
 from dicom_node.domain.errors import PeerError, RefusedError
+from dicom_node.domain.jobs import Target
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.domain.routes import Commitment
+from dicom_node.domain.writing import Document, Form
 from dicom_node.services.committing import Committing, Hearing
 from tests.fakes import rows
 from tests.fakes.clock import ManualClock
@@ -350,3 +352,17 @@ def test_a_crash_between_the_row_and_the_request_is_asked_again(site: Site) -> N
     site.archive.answer = yes
     site.run()
     assert site.state is DeliveryState.COMMITTED
+
+
+def test_documents_are_committed_with_the_images_they_go_with(tmp_path: Path) -> None:
+    target = Target(destination="pacs", form=Form.DX, documents=tuple(Document))
+    site = Site(fresh_ledger(tmp_path))
+    rows.queue(site.ledger, 1, site.clock(), views=2, targets=(target,))
+    rows.finish(site.ledger, site.clock())
+    assert site.send() == [0, 1, 2, 3, 4]
+    site.archive.answer = yes
+    site.run()
+    (asked,) = site.archive.asked
+    assert len(asked.instances) == 5
+    assert site.state is DeliveryState.COMMITTED
+    site.ledger.close()

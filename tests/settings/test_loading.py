@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from dicom_node.domain.errors import ConfigurationError
 from dicom_node.domain.header import Header
 from dicom_node.domain.routes import Accept, Commitment, Ignore
 from dicom_node.domain.rules import AllOf, AnyOf, Matches, NoneOf, OneOf, Present, Range, decide
-from dicom_node.domain.writing import Form
+from dicom_node.domain.writing import Document, Form
 from dicom_node.settings import Settings, load
 from synthesis.types import View
 
@@ -83,6 +84,37 @@ def test_destinations_become_domain_values() -> None:
     assert pacs.banner
     assert [pacs.retry.delay_s(n) for n in (1, 2, 3, 20)] == [5, 10, 20, 900]
     assert pacs.retry.delay_s(50) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "banner", "documents"),
+    [
+        ("banner: true", True, ()),
+        ("banner: false", False, ()),
+        ("label: pixels", True, ()),
+        ("label: none", False, ()),
+        ("label: presentation_state", False, (Document.PRESENTATION_STATE,)),
+        ("label: null, banner: false, report: true", False, (Document.REPORT,)),
+        ("key_objects: true, report: true", True, (Document.REPORT, Document.KEY_OBJECTS)),
+    ],
+)
+def test_a_destination_says_where_the_mark_is_and_what_comes_with_the_images(
+    load_text: Any, asked: str, banner: bool, documents: tuple[Document, ...]
+) -> None:
+    settings = load_text(
+        "node: {ae_title: A}\n"
+        f"destinations: [{{name: b, ae_title: B, host: h, port: 104, {asked}}}]"
+    )
+    (destination,) = settings.to_destinations()
+    assert (destination.banner, destination.documents) == (banner, documents)
+
+
+def test_label_and_banner_are_not_both_given(load_text: Any) -> None:
+    with pytest.raises(ConfigurationError, match="give label or banner, not both"):
+        load_text(
+            "node: {ae_title: A}\n"
+            "destinations: [{name: b, ae_title: B, host: h, port: 104, banner: true, label: none}]"
+        )
 
 
 def test_routes_become_domain_values() -> None:
