@@ -9,7 +9,16 @@ import uuid
 from collections.abc import Iterable
 from typing import Final, NewType
 
-__all__ = ["NAMESPACE", "JobKey", "canonical_json", "derived_uid", "digest_of", "is_uid", "job_key"]
+__all__ = [
+    "NAMESPACE",
+    "JobKey",
+    "canonical_json",
+    "derived_uid",
+    "digest_of",
+    "is_uid",
+    "job_key",
+    "resembles_uid",
+]
 
 JobKey = NewType("JobKey", str)
 """64 hexadecimal digits."""
@@ -24,6 +33,17 @@ _UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")
 def is_uid(text: str) -> bool:
     """Whether a text is a UID (PS3.5 9.1)."""
     return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+_LIKE_UID: Final = re.compile(r"[0-9.]{1,64}")
+
+
+def resembles_uid(text: str) -> bool:
+    """Whether a text has at least the characters and the length of a UID.
+
+    Components that begin with zero are against PS3.5 9.1 and occur in the field.
+    """
+    return _LIKE_UID.fullmatch(text) is not None
 
 
 def canonical_json(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import threading
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -18,6 +17,7 @@ from dicom_node.audit.events import (
 )
 from dicom_node.domain.deliveries import Outcome
 from dicom_node.domain.errors import describe
+from dicom_node.domain.identifiers import resembles_uid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditedStoreClient", "ReceptionAudit", "fetch_audit"]
 
-_UID: Final = re.compile(r"[0-9.]{1,64}")
 _TAGS: Final = ("StudyInstanceUID", "PatientID")
 
 
@@ -230,4 +229,4 @@ def _identity(file: Path | io.BytesIO) -> tuple[str, str]:
 
 def _uid(text: str) -> str:
     """A UID; empty when it is none, as whoever writes names into it would have them audited."""
-    return text if _UID.fullmatch(text) else ""
+    return text if resembles_uid(text) else ""
