@@ -6,10 +6,13 @@ import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from pydicom.encaps import get_frame
 from pydicom.uid import ExplicitVRBigEndian
 
 from dicom_node.domain.errors import ImageError
-from dicom_node.iod.elements import FOREIGN_ERRORS, number, text
+from dicom_node.iod.codestream import check_frame
+from dicom_node.iod.elements import number, text
+from dicom_node.iod.foreign import FOREIGN_ERRORS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +23,9 @@ __all__ = ["MAX_PIXELS", "MIN_SIDE", "check_form", "stored_values"]
 MIN_SIDE: Final = 64
 """Fewest rows and columns of a radiograph; below lie icons and broken headers."""
 
-MAX_PIXELS: Final = 100_000_000
-"""Most pixels of a radiograph (detectors have about 20 million): a guard against broken headers."""
+MAX_PIXELS: Final = 36_000_000
+"""Most pixels of a radiograph. Detectors have up to 20 million; each takes some 70 bytes on the way
+to the engine, so a few kilobytes that unfold to more would take all memory there is."""
 
 MONOCHROME: Final = ("MONOCHROME1", "MONOCHROME2")
 
@@ -84,8 +88,7 @@ def stored_values(ds: FileDataset) -> NDArray[np.signedinteger]:
     shape = (int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0))
     try:
         if syntax.is_compressed and syntax.is_encapsulated:
-            values = np.asarray(ds.pixel_array)
-            values = values.astype(_wide_enough(values.itemsize))
+            values = _decoded(ds, shape)
         else:
             values = _uncompressed(ds, shape)
     except FOREIGN_ERRORS as error:
@@ -101,6 +104,20 @@ def stored_values(ds: FileDataset) -> NDArray[np.signedinteger]:
 def _wide_enough(size: int) -> type[np.signedinteger]:
     """For any value, signed or not, of so many bytes. Narrow arrays are what makes reading fast."""
     return np.int32 if size <= 2 else np.int64
+
+
+def _decoded(ds: FileDataset, shape: tuple[int, int]) -> NDArray[np.signedinteger]:
+    """The one frame, as a decoder gives it, once it is known what that will take."""
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in ds:  # of no use for one frame, and a second word on where it lies
+            delattr(ds, keyword)
+    frame = get_frame(ds.PixelData, 0, number_of_frames=1)
+    allocated = int(number(ds, "BitsAllocated") or 16)
+    check_frame(
+        frame, ds.file_meta.TransferSyntaxUID, rows=shape[0], columns=shape[1], allocated=allocated
+    )
+    values = np.asarray(ds.pixel_array)
+    return values.astype(_wide_enough(values.itemsize))
 
 
 def _uncompressed(ds: FileDataset, shape: tuple[int, int]) -> NDArray[np.signedinteger]:

@@ -8,25 +8,27 @@ byte for byte, so text in any character set arrives as it was sent.
 
 from __future__ import annotations
 
+import math
 import struct
-import zlib
 from typing import TYPE_CHECKING, Final, cast
 
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as ItemSequence
 from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import VR
 
+from dicom_node.domain.errors import ImageError, InputError
+from dicom_node.iod.foreign import FOREIGN_ERRORS
+from dicom_node.iod.parsing import parsed_sequence
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "FOREIGN_ERRORS",
     "carried",
     "has_value",
     "items",
@@ -36,26 +38,6 @@ __all__ = [
     "texts",
     "value_bytes",
 ]
-
-FOREIGN_ERRORS: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    EOFError,
-    RecursionError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-    BytesLengthException,
-    InvalidDicomError,
-)
-"""What pydicom and its decoders raise on broken bytes; none of their texts may be repeated."""
 
 _CHARSET_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _TEXT_VRS: Final = _CHARSET_VRS | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
@@ -73,6 +55,13 @@ _NUMBER_FORMATS: Final = {
 }
 _WORD_BYTES: Final = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8, "AT": 2, "US or OW": 2}
 """Bytes of one word of the binary VRs without a number format (PS3.5 7.3)."""
+
+_LEGIBLE_BYTES: Final = 1 << 18
+"""Longest value that is read: twice the longest table (65536 entries of 16 bits), and more than any
+text. What is longer would take many times as much as numbers or words."""
+
+_CARRIED_BYTES: Final = 1 << 16
+"""Longest value that is copied into derived images, of which there are many."""
 
 _KNOWN_VRS: Final = frozenset(one.value for one in VR if len(one.value) == 2) - {"UN"}
 """What a file may say; anything else is damage, and UN says nothing."""
@@ -139,6 +128,8 @@ def texts(ds: Dataset, keyword: str, *, parent: Dataset | None = None) -> tuple[
         return _trimmed(str(one) for one in values)
     vr = _vr_of(element)
     data = element.value or b""
+    if len(data) > _LEGIBLE_BYTES:
+        return ()
     if vr in _NUMBER_FORMATS:
         size = struct.calcsize(_NUMBER_FORMATS[vr])
         count = len(data) // size
@@ -169,11 +160,12 @@ def text(ds: Dataset, keyword: str, *, parent: Dataset | None = None) -> str:
 
 
 def numbers(ds: Dataset, keyword: str) -> tuple[float, ...]:
-    """All values as numbers; empty when absent or when any of them is not a number."""
+    """All values as numbers; empty when absent or when any of them is no finite number."""
     try:
-        return tuple(float(value) for value in texts(ds, keyword))
+        found = tuple(float(value) for value in texts(ds, keyword))
     except ValueError:
         return ()
+    return found if all(map(math.isfinite, found)) else ()
 
 
 def number(ds: Dataset, keyword: str) -> float | None:
@@ -193,14 +185,27 @@ def has_value(ds: Dataset, keyword: str) -> bool:
 
 
 def items(ds: Dataset, keyword: str) -> tuple[Dataset, ...]:
-    """The items of a sequence; empty when absent or when its bytes are no sequence."""
-    if _tag(keyword) not in ds:
-        return ()
+    """The items of a sequence; empty when absent or when its bytes are no sequence.
+
+    Raises:
+        InputError: It holds more than any image does.
+    """
+    return tuple(_sequence(ds, _tag(keyword)))
+
+
+def _sequence(ds: Dataset, tag: BaseTag) -> Iterable[Dataset]:
+    element = _raw(ds, tag)
     try:
-        value = ds[_tag(keyword)].value
+        if isinstance(element, RawDataElement) and _vr_of(element) == "SQ":
+            encoding = ds.original_character_set or "iso8859"
+            # Kept in place of its bytes, as the library does when it converts an element.
+            ds[tag] = DataElement(tag, "SQ", parsed_sequence(element, cast("list[str]", encoding)))
+        value = ds[tag].value if element is not None else None
+    except InputError:
+        raise
     except FOREIGN_ERRORS:
         return ()
-    return tuple(value) if isinstance(value, ItemSequence) else ()
+    return value if isinstance(value, ItemSequence) else ()
 
 
 def carried(ds: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
@@ -208,17 +213,22 @@ def carried(ds: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
 
     Sequences are copied item by item; binary values are turned to little endian. The copy stays
     raw, so that pydicom writes the bytes it was given instead of decoding and encoding them.
+
+    Raises:
+        ImageError: It is longer than what goes into an image.
     """
     element = _raw(ds, tag)
     if element is None:
         raise KeyError(f"the data set has no {tag}")
     vr = _vr_of(element) if isinstance(element, RawDataElement) else str(element.VR)
     if vr == "SQ":
-        copies = [_carried_item(item) for item in cast("ItemSequence", ds[tag].value or [])]
+        copies = [_carried_item(item) for item in _sequence(ds, tag)]
         return DataElement(tag, "SQ", ItemSequence(copies))
     if not isinstance(element, RawDataElement):
         return DataElement(tag, vr, element.value)
     data = element.value or b""
+    if len(data) > _CARRIED_BYTES:
+        raise ImageError(f"{tag} has {len(data)} bytes: no more than {_CARRIED_BYTES} are copied")
     if not element.is_little_endian and vr not in _TEXT_VRS:
         data = _swapped(data, vr)
     if len(data) % 2:

@@ -13,7 +13,8 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.tag import Tag
 
 from dicom_node.domain.errors import ImageError
-from dicom_node.iod.elements import FOREIGN_ERRORS, carried
+from dicom_node.iod.elements import carried
+from dicom_node.iod.foreign import FOREIGN_ERRORS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

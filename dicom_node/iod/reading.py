@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
 from dicom_node import MANUFACTURER, PRODUCT
 from dicom_node.domain.errors import ImageError, InputError
 from dicom_node.domain.header import ROUTING_KEYWORDS, Header
+from dicom_node.domain.identifiers import resembles_uid
 from dicom_node.iod.decoding import stored_values
-from dicom_node.iod.elements import FOREIGN_ERRORS, items, text, texts
+from dicom_node.iod.elements import items, text, texts
+from dicom_node.iod.foreign import FOREIGN_ERRORS
 from dicom_node.iod.grey import Grey, GreyScale, read_grey
 from dicom_node.iod.intensity import intensity_scale, with_windows
 from dicom_node.iod.lossy import LossyHistory, lossy_history
 from dicom_node.iod.matrix import Frame
 from dicom_node.iod.orientation import Hanging, hanging
+from dicom_node.iod.parsing import parsed
 from dicom_node.iod.shutter import stated_field
 from dicom_node.iod.spacing import detector_spacing_mm, pixel_aspect, squared
 from synthesis.cleaning import cleaned
@@ -28,6 +27,8 @@ from synthesis.errors import SynthesisError
 from synthesis.types import IntensityScale, Radiograph, View
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
     from pydicom.dataset import FileDataset
 
@@ -72,12 +73,9 @@ class Source:
 
 
 def _read(data: bytes | Path, *, pixels: bool) -> FileDataset:
+    ds = parsed(data if isinstance(data, bytes) else data.read_bytes(), pixels=pixels)
     try:
-        file = BytesIO(data) if isinstance(data, bytes) else data
-        ds = dcmread(file, stop_before_pixels=not pixels)
         known = text(ds, "SOPClassUID") and text(ds, "SOPInstanceUID")
-    except InvalidDicomError:
-        raise InputError("not a DICOM file: the DICM prefix or the file meta is missing") from None
     except FOREIGN_ERRORS as error:
         raise InputError(f"the data set cannot be parsed ({type(error).__name__})") from None
     if not known:
@@ -157,8 +155,8 @@ def read_source(data: bytes) -> Source:
     view = source_view(read_header(data))
     ds = _read(data, pixels=True)
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID"):
-        if not text(ds, keyword):
-            raise ImageError(f"{keyword} is absent: derived images would belong nowhere")
+        if not resembles_uid(text(ds, keyword)):
+            raise ImageError(f"{keyword} is absent or no UID: derived images would belong nowhere")
     turn = hanging(texts(ds, "PatientOrientation"))
     stored = stored_values(ds)
     lossy = lossy_history(ds, pixels=stored.size)
