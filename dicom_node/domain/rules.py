@@ -6,11 +6,13 @@ by people. An attribute with several values satisfies a term when any of them do
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dicom_node.domain.errors import RuleError
+from dicom_node.domain.legible import legible
 from dicom_node.domain.routes import Accept, Decision, Ignore, Quarantine, Route, Term
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def judge(predicate: Predicate, header: Header, *, route: str) -> tuple[bool, tu
                         route=route,
                         path=path,
                         text=_leaf_text(leaf),
-                        actual="\\".join(values),
+                        actual=legible("\\".join(values)),
                         holds=holds,
                     )
                 )
@@ -169,10 +171,10 @@ def _in_range(value: str, low: float | None, high: float | None, where: str) -> 
         try:
             number = float(value)
         except ValueError:
+            number = math.nan
+        if not math.isfinite(number):  # which the library reads from words, but no rule means
             # The value itself may be about a patient, so it stays out of the message.
-            raise RuleError(
-                f"{where}: the value is not a number, so a range cannot judge it"
-            ) from None
+            raise RuleError(f"{where}: the value is not a number, so a range cannot judge it")
     return (low is None or number >= low) and (high is None or number <= high)
 
 
@@ -203,7 +205,7 @@ def _guard(header: Header) -> Ignore | None:
                 route="guard",
                 path=keyword,
                 text=f"{keyword} is not {value}",
-                actual=header.first(keyword),
+                actual=legible(header.first(keyword)),
                 holds=False,
             )
             return Ignore(reason=f"guard: {reason}", terms=(term,))

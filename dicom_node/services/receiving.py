@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from dicom_node.domain.errors import CapacityError, InputError
+from dicom_node.domain.identifiers import resembles_uid
 from dicom_node.iod.reading import read_header
 from dicom_node.ports import NewImage, Receipt
 
@@ -100,12 +101,13 @@ class Receiving:
             self.backlog.check()
         header = read_header(received.data, calling_ae_title=received.calling_ae_title)
         _check_same(header, received)
+        study_uid = header.first("StudyInstanceUID")
         spooled = self.spool.put(received.data)
         receipt = self.ledger.record_image(
             NewImage(
                 sop_class_uid=received.sop_class_uid,
                 sop_instance_uid=received.sop_instance_uid,
-                study_instance_uid=header.first("StudyInstanceUID"),
+                study_instance_uid=study_uid if resembles_uid(study_uid) else "",
                 transfer_syntax_uid=received.transfer_syntax_uid,
                 calling_ae_title=received.calling_ae_title,
                 digest=spooled.digest,
@@ -138,3 +140,5 @@ def _check_same(header: Header, received: ReceivedObject) -> None:
             raise InputError(f"the data set has no {keyword}")
         if found != requested:
             raise InputError(f"the data set's {keyword} is not the one the request names")
+        if not resembles_uid(found):
+            raise InputError(f"the data set's {keyword} is no UID")
