@@ -83,7 +83,7 @@ def test_the_node_commits_what_an_archive_sent_it_and_nothing_else(
         found = archive.get(f"storage-commitment/{asked['ID']}")
         return None if found["Status"] == "Pending" else found
 
-    report = wait_until(answer, 40, "a report on storage commitment")
+    report = wait_until(answer, 60, "a report on storage commitment")
     assert report["Status"] == "Failure"
     assert [each["SOPInstanceUID"] for each in report["Success"]] == known[1:]
     (failed,) = report["Failures"]

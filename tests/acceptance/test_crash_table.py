@@ -72,7 +72,7 @@ class Bench:
         (self.node.folder / "fuse").write_text(point)
 
     def await_death(self) -> None:
-        assert self.node.wait(30) == -signal.SIGKILL
+        assert self.node.wait(120) == -signal.SIGKILL
 
     def restart(self) -> None:
         self.archive.reset()

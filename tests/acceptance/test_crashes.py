@@ -92,7 +92,7 @@ def test_a_node_killed_at_random_moments_delivers_every_image_exactly_once(
         lambda: all(
             delivery["state"] == "closed" for job in node.jobs() for delivery in job["deliveries"]
         ),
-        30,
+        60,
         "all deliveries closed",
     )
     made = archive.synthetic()
@@ -118,19 +118,19 @@ def test_an_archive_that_is_away_gets_everything_when_it_returns_and_nothing_is_
     for path in copies.values():
         assert storescu(node.port, path) == 0
     for _ in range(3):
-        node.wait_for("a job is done", 40)
+        node.wait_for("a job is done", 60)
     for _ in range(3):
-        node.wait_for("a delivery failed and is sent again", 10)
+        node.wait_for("a delivery failed and is sent again", 60)
     assert node.stop() == 0
     node.start()
     archive.start()
     for uid in copies:
-        assert len(archive.wait_for_series(uid, within_s=20)) == VIEWS
+        assert len(archive.wait_for_series(uid, within_s=60)) == VIEWS
     events = Counter(line["event"] for line in node.lines)
     assert events["a job runs"] == 3
     wait_until(
         lambda: all(d["state"] == "closed" for job in node.jobs() for d in job["deliveries"]),
-        10,
+        60,
         "all deliveries closed",
     )
 
@@ -144,7 +144,7 @@ def test_an_archive_killed_in_the_middle_of_deliveries_ends_with_all_of_them(
     copies = write_copies(tmp_path, 6)
     for path in copies.values():
         assert storescu(node.port, path) == 0
-    node.wait_for("a delivery is complete", 40)
+    node.wait_for("a delivery is complete", 60)
     archive.stop()
     time.sleep(1)
     archive.start()

@@ -151,7 +151,7 @@ def test_the_same_radiograph_again_makes_one_job_and_the_same_objects(
         assert storescu(site.node.port, tmp_path / "source.dcm") == 0
     series = site.archive.wait_for_series(source.SOPInstanceUID)
     assert storescu(site.node.port, tmp_path / "source.dcm") == 0
-    site.node.wait_for("an image was received", 5)
+    site.node.wait_for("an image was received", 60)
     assert len(jobs_of(site.node, source.SOPInstanceUID)) == 1
     rows = [r for r in site.node.images() if r["sop_instance_uid"] == source.SOPInstanceUID]
     assert len(rows) == 1
