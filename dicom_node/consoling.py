@@ -9,10 +9,12 @@ from dicom_node.console.parts import Parts
 from dicom_node.console.server import ConsoleServer, start_console
 from dicom_node.domain.console import NodeFacts
 from dicom_node.domain.errors import ConfigurationError
+from dicom_node.pulse import Pulse
+from dicom_node.services.ordering import Ordering
 
 if TYPE_CHECKING:
     from dicom_node.bootstrap import Node
-    from dicom_node.ports import AccountStore
+    from dicom_node.ports import AccountStore, ConsoleLedger
 
 __all__ = ["parts_of", "serve_console"]
 
@@ -20,6 +22,7 @@ __all__ = ["parts_of", "serve_console"]
 @runtime_checkable
 class _HasAccounts(Protocol):
     def accounts(self) -> AccountStore: ...
+    def console(self) -> ConsoleLedger: ...
 
 
 def serve_console(node: Node) -> ConsoleServer | None:
@@ -40,6 +43,10 @@ def parts_of(node: Node) -> Parts:
     if not isinstance(node.ledger, _HasAccounts):
         raise ConfigurationError("console.enabled: this ledger keeps no accounts")
     settings = node.settings
+    found = node.ledger.console()
+    views = {name: each.to_domain(name) for name, each in settings.view_sets.items()}
+    destinations = {each.name: each for each in settings.to_destinations()}
+    pulse = Pulse(node)
     return Parts(
         facts=NodeFacts(
             ae_title=settings.node.ae_title,
@@ -47,11 +54,22 @@ def parts_of(node: Node) -> Parts:
             peers=settings.to_peers(),
             destinations=settings.to_destinations(),
             routes=settings.to_routes(),
+            view_sets=tuple(views.values()),
             min_free_bytes=settings.retention.min_free_bytes,
             started_at=node.clock(),
         ),
         access=settings.console.to_domain(),
         ledger=node.ledger,
+        found=found,
+        orders=Ordering(
+            ledger=found,
+            spool=node.spool,
+            clock=node.clock,
+            view_sets=lambda: views,
+            destinations=lambda: destinations,
+            wake=node.bell.ring,
+        ),
+        health=pulse.parts,
         accounts=node.ledger.accounts(),
         spool=node.spool,
         clock=node.clock,

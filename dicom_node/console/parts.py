@@ -8,9 +8,29 @@ from typing import Final
 
 from dicom_node.audit.messages import AuditMessage
 from dicom_node.domain.console import Access, NodeFacts
-from dicom_node.ports import AccountStore, Clock, NodeLedger, Spool
+from dicom_node.ports import AccountStore, Clock, ConsoleLedger, NodeLedger, Spool
+from dicom_node.ports.console import Orders
 
-__all__ = ["Parts"]
+__all__ = ["Part", "Parts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """How one part of the node is.
+
+    Attributes:
+        name: ``engine``, ``certificate``, or ``destination NAME``.
+        problem: Empty when it works.
+        words: More about it, for people.
+        at: When it was tried; None: never yet.
+        warns: It works, and something is to be done soon.
+    """
+
+    name: str
+    problem: str = ""
+    words: str = ""
+    at: float | None = None
+    warns: bool = False
 
 
 def _nobody(message: AuditMessage) -> None:
@@ -32,9 +52,12 @@ class Parts:
         facts: What the node is called and how it is configured, as far as pages show it.
         access: How the console is reached and by whom.
         ledger: Rows.
+        found: Rows as pages show them.
+        orders: What people order beside the rules.
         accounts: Who may log in.
         spool: Files.
         clock: Unix seconds.
+        health: What was tried of the node just now.
         record: Takes audit messages.
         wake: Rung after something was released or added.
     """
@@ -42,8 +65,11 @@ class Parts:
     facts: NodeFacts
     access: Access
     ledger: NodeLedger
+    found: ConsoleLedger
+    orders: Orders
     accounts: AccountStore
     spool: Spool
     clock: Clock
+    health: Callable[[], tuple[Part, ...]] = field(default=tuple)
     record: Callable[[AuditMessage], None] = field(default=_NOBODY)
     wake: Callable[[], None] = field(default=_asleep)

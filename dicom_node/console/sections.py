@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dicom_node.console.access import login
+from dicom_node.console.jobs import actions, details, lists, pictures, quarantine
 from dicom_node.console.today import pages as today
 
 if TYPE_CHECKING:
@@ -12,4 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTIONS"]
 
-SECTIONS: Final[tuple[Section, ...]] = (login.SECTION, today.SECTION)
+SECTIONS: Final[tuple[Section, ...]] = (
+    login.SECTION,
+    today.SECTION,
+    lists.SECTION,
+    pictures.SECTION,
+    quarantine.SECTION,
+    actions.SECTION,
+    details.SECTION,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from dicom_node.domain.routes import Destination, Peer, Route
+from dicom_node.domain.routes import Destination, Peer, Route, ViewPlan
 
 __all__ = ["Access", "NodeFacts"]
 
@@ -53,6 +53,7 @@ class NodeFacts:
         peers: In order.
         destinations: In order.
         routes: In order.
+        view_sets: In order.
         min_free_bytes: Free space below which images are refused.
         started_at: Unix seconds.
     """
@@ -62,5 +63,6 @@ class NodeFacts:
     peers: tuple[Peer, ...] = ()
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Route, ...] = ()
+    view_sets: tuple[ViewPlan, ...] = ()
     min_free_bytes: int = 0
     started_at: float = 0.0

@@ -57,10 +57,12 @@ class Header:
         values: Keyword of `ROUTING_KEYWORDS` -> its values as text, in order. An attribute that is
             absent or empty is not in the mapping.
         manufactured_here: True when Contributing Equipment or General Equipment names this product.
+        accession_number: What people look for images by; no rule may ask about it.
     """
 
     values: Mapping[str, tuple[str, ...]]
     manufactured_here: bool = False
+    accession_number: str = ""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.values) - set(ROUTING_KEYWORDS))

@@ -110,7 +110,11 @@ def read_header(data: bytes | Path, *, calling_ae_title: str = "") -> Header:
     values["TransferSyntaxUID"] = texts(ds.file_meta, "TransferSyntaxUID")
     values["CallingAETitle"] = (calling_ae_title.strip(),)
     found = {keyword: value for keyword, value in values.items() if value}
-    return Header(found, manufactured_here=_manufactured_here(ds))
+    return Header(
+        found,
+        manufactured_here=_manufactured_here(ds),
+        accession_number=text(ds, "AccessionNumber"),
+    )
 
 
 def _coded_view(ds: FileDataset) -> tuple[str, ...]:

@@ -136,6 +136,16 @@ class CertificateWatch:
             told = told or left_days <= each.files.warn_days
         return told
 
+    def ends(self) -> tuple[tuple[str, float], ...]:
+        """Place of each certificate that can be read, and when it ends, in Unix seconds."""
+        found = []
+        for each in self._credentials:
+            try:
+                found.append((f"{each.files.where}.certificate", each.expires_at()))
+            except ConfigurationError:  # `run_once` tells of it
+                continue
+        return tuple(found)
+
 
 class OutgoingTls:
     """The credentials of every destination, each read when it is first called."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from dicom_node.ports.accounts import AccountStore
 from dicom_node.ports.archives import Archive, FoundSeries, FoundStudy, Retrieved, StudyQuery
+from dicom_node.ports.console import ConsoleLedger
 from dicom_node.ports.engine import Engine
 from dicom_node.ports.figures import FigureLedger, Queues
 from dicom_node.ports.files import Spool, SpooledFile
@@ -37,6 +38,7 @@ __all__ = [
     "Clock",
     "CommitmentClient",
     "CommitmentLedger",
+    "ConsoleLedger",
     "DecidedAs",
     "DecisionRow",
     "Deed",

@@ -45,6 +45,7 @@ class NewImage:
     calling_ae_title: str
     digest: str
     size_bytes: int
+    accession_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

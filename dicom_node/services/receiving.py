@@ -112,6 +112,7 @@ class Receiving:
                 calling_ae_title=received.calling_ae_title,
                 digest=spooled.digest,
                 size_bytes=spooled.size_bytes,
+                accession_number=header.accession_number,
             ),
             self.clock(),
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dicom_node.ports import NewJob
 
-__all__ = ["CONFLICT_REASON", "decide", "newest", "record", "unplanned"]
+__all__ = ["CONFLICT_REASON", "add_job", "decide", "from_row", "newest", "record", "unplanned"]
 
 CONFLICT_REASON: Final = (
     "another image with this SOP Instance UID was received before and its content differs; "
@@ -44,6 +44,7 @@ def record(connection: sa.Connection, image: NewImage, now: float) -> Receipt:
         "study_instance_uid": image.study_instance_uid,
         "transfer_syntax_uid": image.transfer_syntax_uid,
         "calling_ae_title": image.calling_ae_title,
+        "accession_number": image.accession_number,
         "digest": image.digest,
         "size_bytes": image.size_bytes,
         "received_at": now,
@@ -73,13 +74,13 @@ def unplanned(connection: sa.Connection, limit: int) -> tuple[ImageRow, ...]:
     rows = connection.execute(
         sa.select(_t).where(_t.c.decided_as.is_(None)).order_by(_t.c.id).limit(limit)
     )
-    return tuple(_row(row) for row in rows)
+    return tuple(from_row(row) for row in rows)
 
 
 def newest(connection: sa.Connection, limit: int) -> tuple[ImageRow, ...]:
     """See `ports.Ledger.images`."""
     rows = connection.execute(sa.select(_t).order_by(_t.c.id.desc()).limit(limit))
-    return tuple(_row(row) for row in rows)
+    return tuple(from_row(row) for row in rows)
 
 
 def decide(
@@ -111,7 +112,7 @@ def decide(
         terms=terms_to_json(decision.terms),
     )
     for new_job in new_jobs:
-        _insert_job(connection, image_id, new_job, now)
+        add_job(connection, image_id, new_job, now)
 
 
 def _insert(connection: sa.Connection, values: dict[str, Any], now: float, event: str) -> bool:
@@ -124,7 +125,10 @@ def _insert(connection: sa.Connection, values: dict[str, Any], now: float, event
     return True
 
 
-def _insert_job(connection: sa.Connection, image_id: int, new_job: NewJob, now: float) -> None:
+def add_job(
+    connection: sa.Connection, image_id: int, new_job: NewJob, now: float, *, detail: str = ""
+) -> bool:
+    """Queue a job; False when there is one of this key already."""
     inserted = connection.execute(
         insert_new(connection, schema.jobs)
         .values(
@@ -152,9 +156,10 @@ def _insert_job(connection: sa.Connection, image_id: int, new_job: NewJob, now: 
                 event="queued",
                 state_from="",
                 state_to=JobState.QUEUED.value,
-                detail="",
+                detail=detail,
             )
         )
+    return inserted is not None
 
 
 def _note(connection: sa.Connection, image_id: int, now: float, event: str, state: str) -> None:
@@ -165,7 +170,8 @@ def _note(connection: sa.Connection, image_id: int, now: float, event: str, stat
     )
 
 
-def _row(row: sa.Row[Any]) -> ImageRow:
+def from_row(row: sa.Row[Any]) -> ImageRow:
+    """A row as a value."""
     decision = None
     if row.decided_as is not None:
         decision = DecisionRow(
@@ -185,6 +191,7 @@ def _row(row: sa.Row[Any]) -> ImageRow:
             calling_ae_title=row.calling_ae_title,
             digest=row.digest,
             size_bytes=row.size_bytes,
+            accession_number=row.accession_number,
         ),
         received_at=row.received_at,
         decision=decision,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from dicom_node.domain.jobs import Target
     from dicom_node.ports import Product
 
-__all__ = ["fail", "finish", "from_row", "is_for", "lease", "selected"]
+__all__ = ["add_delivery", "fail", "finish", "from_row", "is_for", "lease", "selected"]
 
 _t = schema.jobs
 
@@ -90,46 +90,59 @@ def finish(connection: sa.Connection, job: Job, products: Sequence[Product], now
     change_job(connection, row, JobEvent.FINISHED, now, last_error="")
     derived_ids = [_insert_derived(connection, row.id, product) for product in products]
     for target in job.order.targets:
-        delivery_id = connection.execute(
-            sa.insert(schema.deliveries)
-            .values(
-                job_id=row.id,
-                destination=target.destination,
-                form=target.form.value,
-                banner=target.banner,
-                matrix=target.matrix.value,
-                documents=documents_to_text(target.documents),
-                state=DeliveryState.PENDING.value,
-                attempts=0,
-                failures=0,
-                lost_leases=0,
-                not_before=now,
-                last_error="",
-                created_at=now,
-                updated_at=now,
-            )
-            .returning(schema.deliveries.c.id)
-        ).scalar_one()
-        connection.execute(
-            sa.insert(schema.sends),
-            [
-                {"delivery_id": delivery_id, "derived_id": derived_id}
-                for derived_id, product in zip(derived_ids, products, strict=True)
-                if is_for(product.instance, target)
-            ],
+        wanted = [
+            derived_id
+            for derived_id, product in zip(derived_ids, products, strict=True)
+            if is_for(product.instance, target)
+        ]
+        add_delivery(connection, row, target, wanted, now)
+
+
+def add_delivery(
+    connection: sa.Connection,
+    row: sa.Row[Any],
+    target: Target,
+    derived_ids: Sequence[int],
+    now: float,
+) -> int:
+    """A new delivery of instances of a job; its number."""
+    delivery_id: int = connection.execute(
+        sa.insert(schema.deliveries)
+        .values(
+            job_id=row.id,
+            destination=target.destination,
+            form=target.form.value,
+            banner=target.banner,
+            matrix=target.matrix.value,
+            documents=documents_to_text(target.documents),
+            state=DeliveryState.PENDING.value,
+            attempts=0,
+            failures=0,
+            lost_leases=0,
+            not_before=now,
+            last_error="",
+            created_at=now,
+            updated_at=now,
         )
-        connection.execute(
-            sa.insert(schema.events).values(
-                at=now,
-                image_id=row.image_id,
-                job_id=row.id,
-                delivery_id=delivery_id,
-                event="queued",
-                state_from="",
-                state_to=DeliveryState.PENDING.value,
-                detail="",
-            )
+        .returning(schema.deliveries.c.id)
+    ).scalar_one()
+    connection.execute(
+        sa.insert(schema.sends),
+        [{"delivery_id": delivery_id, "derived_id": derived_id} for derived_id in derived_ids],
+    )
+    connection.execute(
+        sa.insert(schema.events).values(
+            at=now,
+            image_id=row.image_id,
+            job_id=row.id,
+            delivery_id=delivery_id,
+            event="queued",
+            state_from="",
+            state_to=DeliveryState.PENDING.value,
+            detail="",
         )
+    )
+    return delivery_id
 
 
 def is_for(instance: DerivedInstance, target: Target) -> bool:

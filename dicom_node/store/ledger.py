@@ -17,6 +17,7 @@ from dicom_node.store import (
     waiting,
 )
 from dicom_node.store.accounts import SqlAccounts
+from dicom_node.store.console import SqlConsole
 from dicom_node.store.database import Database
 from dicom_node.store.migrating import migrate, require_current
 
@@ -341,6 +342,10 @@ class SqlLedger:
     def accounts(self) -> SqlAccounts:
         """Those who use the console, in the same database."""
         return SqlAccounts(self._database)
+
+    def console(self) -> SqlConsole:
+        """The rows as the console shows them."""
+        return SqlConsole(self._database)
 
     def close(self) -> None:
         """Release the connections."""

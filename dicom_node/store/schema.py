@@ -55,7 +55,7 @@ __all__ = [
     "tokens",
 ]
 
-REVISION: Final = "0006"
+REVISION: Final = "0007"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -82,11 +82,12 @@ images: Final = Table(
     Column("id", _Id, primary_key=True),
     Column("sop_class_uid", Text, nullable=False),
     Column("sop_instance_uid", Text, nullable=False),
-    Column("study_instance_uid", Text, nullable=False),
+    Column("study_instance_uid", Text, nullable=False, index=True),
     Column("transfer_syntax_uid", Text, nullable=False),
     Column("calling_ae_title", Text, nullable=False),
     Column("digest", String(64), nullable=False, index=True),
     Column("size_bytes", BigInteger, nullable=False),
+    Column("accession_number", Text, nullable=False, server_default="", index=True),
     Column("received_at", Double, nullable=False),
     Column("conflicting", Boolean, nullable=False),
     Column("decided_as", String(16)),

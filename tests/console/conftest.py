@@ -13,9 +13,13 @@ from dicom_node.console.parts import Parts
 from dicom_node.console.security.credentials import hash_password
 from dicom_node.domain.accounts import Role
 from dicom_node.domain.console import Access, NodeFacts
+from dicom_node.domain.routes import Destination, Sweep, ViewPlan
+from dicom_node.services.ordering import Ordering
 from dicom_node.store.spool import FileSpool
 from tests.fakes.clock import ManualClock
 from tests.fakes.database import fresh_ledger
+from tests.fakes.radiographs import received
+from tests.services.node import PACS, Node, route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +33,16 @@ if TYPE_CHECKING:
 
 PASSWORD = "correct horse battery"
 HASH = hash_password(PASSWORD)
+FACTS = NodeFacts(
+    ae_title="SYNTH",
+    version="1",
+    destinations=(
+        PACS,
+        Destination(name="mirror", ae_title="MIRROR", host="127.0.0.1", port=4243),
+    ),
+    routes=(route(),),
+    view_sets=(ViewPlan(name="wide", sweep=Sweep(from_deg=-90, to_deg=90, step_deg=90)),),
+)
 
 
 class Browser(TestClient):
@@ -56,10 +70,38 @@ class Bench:
     spool: FileSpool
     clock: ManualClock
     access: Access = field(default_factory=Access)
-    facts: NodeFacts = field(default_factory=lambda: NodeFacts(ae_title="SYNTH", version="1"))
+    facts: NodeFacts = FACTS
     audited: list[AuditMessage] = field(default_factory=list)
     more: dict[str, Any] = field(default_factory=dict)
     _app: Any = None
+    _node: Node | None = None
+
+    @property
+    def orders(self) -> Ordering:
+        return Ordering(
+            ledger=self.ledger.console(),
+            spool=self.spool,
+            clock=self.clock,
+            view_sets=lambda: {each.name: each for each in self.facts.view_sets},
+            destinations=lambda: {each.name: each for each in self.facts.destinations},
+            wake=lambda: None,
+        )
+
+    @property
+    def node(self) -> Node:
+        """The services that fill the ledger."""
+        if self._node is None:
+            self._node = Node(ledger=self.ledger, spool=self.spool, clock=self.clock)
+        return self._node
+
+    def receive(self, number: int = 1, **changes: Any) -> None:
+        self.node.receiving.receive(received(number, **changes))
+
+    def done(self, number: int = 1, **changes: Any) -> str:
+        """Key of a job that was made of a radiograph and sent."""
+        self.receive(number, **changes)
+        self.node.run_to_rest()
+        return self.ledger.jobs()[0].job.key
 
     @property
     def parts(self) -> Parts:
@@ -67,6 +109,8 @@ class Bench:
             facts=self.facts,
             access=self.access,
             ledger=self.ledger,
+            found=self.ledger.console(),
+            orders=self.orders,
             accounts=self.ledger.accounts(),
             spool=self.spool,
             clock=self.clock,

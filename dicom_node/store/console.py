@@ -1,0 +1,363 @@
+"""The rows as the console shows them: found by their indices, newest first, a page at a time."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from dicom_node.domain.deliveries import DeliveryState, DerivedInstance
+from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.identifiers import JobKey
+from dicom_node.domain.images import ImageState
+from dicom_node.domain.jobs import JobState
+from dicom_node.domain.writing import Document, Form, Matrix
+from dicom_node.ports import DecidedAs, Kind, Product
+from dicom_node.ports.console import Activity, ImageLine, JobLine, JobRecord, LastSend, Reason
+from dicom_node.store import images, jobs, overview, schema
+from dicom_node.store.transitions import image_state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dicom_node.domain.jobs import Target
+    from dicom_node.ports import ImageRow, NewJob
+    from dicom_node.ports.console import Search
+    from dicom_node.store.database import Database
+
+__all__ = ["SqlConsole"]
+
+_images, _jobs, _deliveries = schema.images, schema.jobs, schema.deliveries
+_derived, _events, _sends = schema.derived, schema.events, schema.sends
+
+_EVENTS_READ: Final = 20_000
+"""Newest events that figures over time are made of: their cost must not grow with the ledger."""
+
+_STATES: Final = {
+    ImageState.WAITING: _images.c.decided_as.is_(None),
+    ImageState.ACCEPTED: _images.c.decided_as == DecidedAs.ACCEPT.value,
+    ImageState.IGNORED: _images.c.decided_as == DecidedAs.IGNORE.value,
+    ImageState.QUARANTINED: sa.and_(
+        _images.c.decided_as == DecidedAs.QUARANTINE.value,
+        _images.c.cancelled_at.is_(None),
+        sa.not_(_images.c.conflicting),
+    ),
+    ImageState.CONFLICTING: sa.and_(_images.c.conflicting, _images.c.cancelled_at.is_(None)),
+    ImageState.CANCELLED: _images.c.cancelled_at.is_not(None),
+}
+
+
+class SqlConsole:
+    """A `ports.ConsoleLedger`. Any number of threads may use one object."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find_jobs(
+        self, search: Search, *, before: int | None = None, limit: int = 50
+    ) -> tuple[JobLine, ...]:
+        """See `ports.ConsoleLedger.find_jobs`."""
+        query = (
+            sa.select(
+                *_jobs.c[
+                    "id", "key", "state", "created_at", "updated_at", "attempts", "last_error"
+                ],
+                *_images.c["route", "calling_ae_title", "study_instance_uid", "accession_number"],
+            )
+            .join(_images, _images.c.id == _jobs.c.image_id)
+            .where(*_of_image(search))
+            .order_by(_jobs.c.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(_jobs.c.id < before)
+        if search.state:
+            query = query.where(_jobs.c.state == search.state)
+        if search.since is not None:
+            query = query.where(_jobs.c.created_at >= search.since)
+        if search.until is not None:
+            query = query.where(_jobs.c.created_at < search.until)
+        if search.destination:
+            sent = sa.exists().where(
+                _deliveries.c.job_id == _jobs.c.id, _deliveries.c.destination == search.destination
+            )
+            query = query.where(sent)
+        if search.text:
+            query = query.where(_named(search.text))
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+            sends = _sent(connection, [row.id for row in rows])
+        return tuple(_job_line(row, tuple(sends.get(row.id, ()))) for row in rows)
+
+    def find_images(
+        self, search: Search, *, before: int | None = None, limit: int = 50
+    ) -> tuple[ImageLine, ...]:
+        """See `ports.ConsoleLedger.find_images`."""
+        newest = (
+            sa.select(_jobs.c.key)
+            .where(_jobs.c.image_id == _images.c.id)
+            .order_by(_jobs.c.id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = (
+            sa.select(_images, newest.label("job_key"))
+            .where(*_of_image(search))
+            .order_by(_images.c.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(_images.c.id < before)
+        if search.state in list(ImageState):
+            query = query.where(_STATES[ImageState(search.state)])
+        if search.since is not None:
+            query = query.where(_images.c.received_at >= search.since)
+        if search.until is not None:
+            query = query.where(_images.c.received_at < search.until)
+        if search.text:
+            query = query.where(_images.c.sop_instance_uid == search.text)
+        with self._database.read() as connection:
+            return tuple(_image_line(row) for row in connection.execute(query))
+
+    def record_of(self, key_prefix: str) -> JobRecord | None:
+        """See `ports.ConsoleLedger.record_of`."""
+        with self._database.read() as connection:
+            found = overview.find(connection, key_prefix)
+            if found is None:
+                return None
+            query = (
+                sa.select(_images, _jobs.c.id.label("job_id"))
+                .join(_jobs, _jobs.c.image_id == _images.c.id)
+                .where(_jobs.c.key == found.job.key)
+            )
+            row = connection.execute(query).one()
+            made = connection.execute(
+                sa.select(_derived).where(_derived.c.job_id == row.job_id).order_by(_derived.c.id)
+            ).all()
+        gone = row.file_removed_at is not None or any(each.file_removed_at for each in made)
+        return JobRecord(
+            row=found,
+            image=images.from_row(row),
+            accession=row.accession_number,
+            products=tuple(_product(each) for each in made),
+            files_kept=not gone,
+        )
+
+    def image(self, number: int) -> tuple[ImageRow, str] | None:
+        """See `ports.ConsoleLedger.image`."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(_images).where(_images.c.id == number)).one_or_none()
+            return None if row is None else (images.from_row(row), row.accession_number)
+
+    def reasons(self, limit: int = 12) -> tuple[Reason, ...]:
+        """See `ports.ConsoleLedger.reasons`."""
+        stuck = (
+            (Kind.IMAGES, _images.c.reason, sa.literal(""), _STATES[ImageState.QUARANTINED]),
+            (Kind.JOBS, _jobs.c.last_error, sa.literal(""), _jobs.c.state == "quarantined"),
+            (
+                Kind.DELIVERIES,
+                _deliveries.c.last_error,
+                _deliveries.c.destination,
+                _deliveries.c.state == "quarantined",
+            ),
+        )
+        found: list[Reason] = []
+        with self._database.read() as connection:
+            for kind, words, destination, where in stuck:
+                columns = (words.label("words"), destination.label("destination"))
+                query = sa.select(*columns, sa.func.count()).where(where)
+                query = query.group_by(*(column.name for column in columns))
+                for row in connection.execute(query.order_by(sa.func.count().desc()).limit(limit)):
+                    found.append(Reason(kind=kind, words=row[0], destination=row[1], count=row[2]))
+        return tuple(sorted(found, key=lambda each: -each.count)[:limit])
+
+    def activity(self, since: float, step_s: float, now: float) -> tuple[Activity, ...]:
+        """See `ports.ConsoleLedger.activity`."""
+        count = max(1, int((now - since) // step_s) + 1)
+        received, finished, seconds = [0] * count, [0] * count, [0.0] * count
+        with self._database.read() as connection:
+            last = connection.execute(sa.select(sa.func.max(_events.c.id))).scalar() or 0
+            query = (
+                sa.select(_events.c.at, _events.c.event, _jobs.c.created_at)
+                .outerjoin(_jobs, _jobs.c.id == _events.c.job_id)
+                .where(
+                    _events.c.id > last - _EVENTS_READ,
+                    _events.c.at >= since,
+                    _events.c.delivery_id.is_(None),
+                    _events.c.event.in_(["received", "finished"]),
+                )
+            )
+            for at, event, made_at in connection.execute(query):
+                step = min(count - 1, max(0, int((at - since) // step_s)))
+                if event == "received":
+                    received[step] += 1
+                else:
+                    finished[step] += 1
+                    seconds[step] += max(0.0, at - made_at)
+        return tuple(
+            Activity(
+                at=since + step * step_s,
+                received=received[step],
+                finished=finished[step],
+                latency_s=seconds[step] / finished[step] if finished[step] else None,
+            )
+            for step in range(count)
+        )
+
+    def last_sends(self) -> Mapping[str, LastSend]:
+        """See `ports.ConsoleLedger.last_sends`."""
+        with self._database.read() as connection:
+            last = connection.execute(sa.select(sa.func.max(_events.c.id))).scalar() or 0
+            newest = (
+                sa.select(_deliveries.c.destination, sa.func.max(_events.c.id).label("event_id"))
+                .join(_deliveries, _deliveries.c.id == _events.c.delivery_id)
+                .where(
+                    _events.c.id > last - _EVENTS_READ,
+                    _events.c.event.in_(
+                        ["failed", "gave_up", "all_stored", "all_stored_no_commitment"]
+                    ),
+                )
+                .group_by(_deliveries.c.destination)
+                .subquery()
+            )
+            rows = connection.execute(
+                sa.select(newest.c.destination, *_events.c["at", "event", "detail"]).join(
+                    _events, _events.c.id == newest.c.event_id
+                )
+            )
+            return {row[0]: LastSend(at=row[1], event=row[2], detail=row[3]) for row in rows}
+
+    def hurry(self, kind: Kind, name: str, now: float) -> int:
+        """See `ports.ConsoleLedger.hurry`."""
+        table, waits = _deliveries, DeliveryState.PENDING.value
+        where: sa.ColumnElement[bool] = _deliveries.c.destination == name
+        if kind is Kind.JOBS:
+            table, waits, where = _jobs, JobState.QUEUED.value, _jobs.c.key == name
+        elif name.isdecimal():
+            where = _deliveries.c.id == int(name)
+        with self._database.write() as connection:
+            return connection.execute(
+                sa.update(table)
+                .where(where, table.c.state == waits, table.c.not_before > now)
+                .values(not_before=now)
+            ).rowcount
+
+    def send_also(self, key: JobKey, target: Target, now: float) -> int:
+        """See `ports.ConsoleLedger.send_also`."""
+        with self._database.write() as connection:
+            row = connection.execute(
+                sa.select(_jobs).where(_jobs.c.key == key).with_for_update()
+            ).one_or_none()
+            if row is None or row.state != JobState.DONE.value:
+                raise IntegrityError("only a job that is done can be sent to one more destination")
+            form = target.form.value
+            there = sa.select(_deliveries.c.id).where(
+                _deliveries.c.job_id == row.id,
+                _deliveries.c.destination == target.destination,
+                _deliveries.c.form == form,
+            )
+            if connection.execute(there).first() is not None:
+                raise IntegrityError(f"the job has a delivery to {target.destination} already")
+            made = connection.execute(
+                sa.select(_derived.c.id).where(
+                    _derived.c.job_id == row.id,
+                    _derived.c.form == form,
+                    _derived.c.banner == target.banner,
+                    _derived.c.matrix == target.matrix.value,
+                    _derived.c.file_removed_at.is_(None),
+                    sa.or_(
+                        _derived.c.document.is_(None),
+                        _derived.c.document.in_([each.value for each in target.documents]),
+                    ),
+                )
+            )
+            derived_ids = [each.id for each in made]
+            if not derived_ids:
+                raise IntegrityError(
+                    f"the views were not made in the form {target.destination} wants, or their "
+                    "files are not kept any more: synthesize again"
+                )
+            return jobs.add_delivery(connection, row, target, derived_ids, now)
+
+    def add_job(self, image_id: int, new_job: NewJob, detail: str, now: float) -> bool:
+        """See `ports.ConsoleLedger.add_job`."""
+        with self._database.write() as connection:
+            return images.add_job(connection, image_id, new_job, now, detail=detail)
+
+
+def _of_image(search: Search) -> list[sa.ColumnElement[bool]]:
+    wanted = (
+        (_images.c.route, search.route),
+        (_images.c.calling_ae_title, search.peer),
+        (_images.c.accession_number, search.accession),
+        (_images.c.study_instance_uid, search.study),
+    )
+    return [column == value for column, value in wanted if value]
+
+
+def _named(text: str) -> sa.ColumnElement[bool]:
+    if re.fullmatch(r"[0-9a-f]{6,64}", text):
+        return _jobs.c.key.startswith(text)
+    return _images.c.sop_instance_uid == text
+
+
+def _sent(connection: sa.Connection, ids: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
+    found: dict[int, list[tuple[str, str]]] = {}
+    if ids:
+        query = sa.select(*_deliveries.c["job_id", "destination", "state"])
+        query = query.where(_deliveries.c.job_id.in_(ids)).order_by(_deliveries.c.id)
+        for job_id, destination, state in connection.execute(query):
+            found.setdefault(job_id, []).append((destination, state))
+    return found
+
+
+def _job_line(row: sa.Row[Any], sends: tuple[tuple[str, str], ...]) -> JobLine:
+    return JobLine(
+        id=row.id,
+        key=JobKey(row.key),
+        state=JobState(row.state),
+        route=row.route,
+        peer=row.calling_ae_title,
+        study=row.study_instance_uid,
+        accession=row.accession_number,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        attempts=row.attempts,
+        last_error=row.last_error,
+        deliveries=sends,
+    )
+
+
+def _image_line(row: sa.Row[Any]) -> ImageLine:
+    return ImageLine(
+        id=row.id,
+        state=image_state(row),
+        sop_instance_uid=row.sop_instance_uid,
+        study=row.study_instance_uid,
+        accession=row.accession_number,
+        peer=row.calling_ae_title,
+        route=row.route,
+        reason=row.reason,
+        received_at=row.received_at,
+        job_key=row.job_key or "",
+    )
+
+
+def _product(row: sa.Row[Any]) -> Product:
+    return Product(
+        instance=DerivedInstance(
+            sop_instance_uid=row.sop_instance_uid,
+            sop_class_uid=row.sop_class_uid,
+            transfer_syntax_uid=row.transfer_syntax_uid,
+            series_instance_uid=row.series_instance_uid,
+            form=Form(row.form),
+            banner=row.banner,
+            matrix=Matrix(row.matrix),
+            document=None if row.document is None else Document(row.document),
+            index=row.position,
+            digest=row.digest,
+            size_bytes=row.size_bytes,
+        ),
+        provenance_json=row.provenance,
+    )
