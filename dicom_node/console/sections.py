@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dicom_node.console.access import login
+from dicom_node.console.access import login, people
 from dicom_node.console.jobs import actions, details, lists, pictures, quarantine
 from dicom_node.console.today import pages as today
 
@@ -21,4 +21,5 @@ SECTIONS: Final[tuple[Section, ...]] = (
     quarantine.SECTION,
     actions.SECTION,
     details.SECTION,
+    people.SECTION,
 )
