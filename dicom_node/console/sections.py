@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dicom_node.console.access import login, people
+from dicom_node.console.access import login, people, tokens
+from dicom_node.console.api import routes as api
 from dicom_node.console.jobs import actions, details, lists, pictures, quarantine
 from dicom_node.console.today import pages as today
 
@@ -22,4 +23,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     actions.SECTION,
     details.SECTION,
     people.SECTION,
+    tokens.SECTION,
+    api.SECTION,
+    api.DESCRIPTION,
 )

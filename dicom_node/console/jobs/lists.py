@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Request
 
 from dicom_node.console.jobs import searching
-from dicom_node.console.jobs.searching import PAGE, Asked
+from dicom_node.console.jobs.searching import PAGE, Asked, AskedImages, AskedJobs
 from dicom_node.console.masking import may_see_patients
 from dicom_node.console.pages import page
 from dicom_node.console.registry import Entry, Section
@@ -25,32 +25,35 @@ __all__ = ["SECTION"]
 router = APIRouter()
 
 Before = Annotated[int | None, Query(ge=1, le=2**62)]
-Search = Annotated[Asked, Depends()]
+JobSearch = Annotated[AskedJobs, Depends()]
+ImageSearch = Annotated[AskedImages, Depends()]
 
 
 @router.get("/jobs")
-def jobs(request: Request, who: Somebody, asked: Search, before: Before = None) -> HTMLResponse:
+def jobs(request: Request, who: Somebody, asked: JobSearch, before: Before = None) -> HTMLResponse:
     """The newest jobs, or those that were looked for."""
     return _jobs(request, who, asked, before, "jobs.html")
 
 
 @router.get("/jobs/live")
 def live_jobs(
-    request: Request, who: Somebody, asked: Search, before: Before = None
+    request: Request, who: Somebody, asked: JobSearch, before: Before = None
 ) -> HTMLResponse:
     """The rows alone, which the page asks for again and again."""
     return _jobs(request, who, asked, before, "_jobs.html")
 
 
 @router.get("/images")
-def images(request: Request, who: Somebody, asked: Search, before: Before = None) -> HTMLResponse:
+def images(
+    request: Request, who: Somebody, asked: ImageSearch, before: Before = None
+) -> HTMLResponse:
     """The newest images, or those that were looked for."""
     return _images(request, who, asked, before, "images.html")
 
 
 @router.get("/images/live")
 def live_images(
-    request: Request, who: Somebody, asked: Search, before: Before = None
+    request: Request, who: Somebody, asked: ImageSearch, before: Before = None
 ) -> HTMLResponse:
     """The rows alone."""
     return _images(request, who, asked, before, "_images.html")
@@ -60,7 +63,7 @@ def _jobs(
     request: Request, who: Somebody, asked: Asked, before: int | None, template: str
 ) -> HTMLResponse:
     parts: Parts = request.app.state.parts
-    rows = parts.found.find_jobs(searching.of_jobs(asked), before=before, limit=PAGE + 1)
+    rows = parts.found.find_jobs(searching.search_of(asked), before=before, limit=PAGE + 1)
     return _list(request, who, asked, template, "Jobs", "/jobs", rows, before, list(JobState))
 
 
@@ -68,7 +71,7 @@ def _images(
     request: Request, who: Somebody, asked: Asked, before: int | None, template: str
 ) -> HTMLResponse:
     parts: Parts = request.app.state.parts
-    rows = parts.found.find_images(searching.of_images(asked), before=before, limit=PAGE + 1)
+    rows = parts.found.find_images(searching.search_of(asked), before=before, limit=PAGE + 1)
     return _list(request, who, asked, template, "Images", "/images", rows, before, list(ImageState))
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import Query
 
-from dicom_node.console.failures import RejectedError
 from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import JobState
 from dicom_node.ports.console import Search
@@ -17,20 +16,22 @@ from dicom_node.ports.console import Search
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PAGE", "Asked", "next_page", "of_images", "of_jobs"]
+__all__ = ["PAGE", "Asked", "AskedImages", "AskedJobs", "next_page", "search_of"]
 
 PAGE = 50
 """Rows of a list; a page of them stays far below 100 kB."""
 
 Text = Annotated[str, Query(max_length=100)]
-When = Annotated[str, Query(max_length=32)]
+Nothing = Literal[""]
+"""A field of a form that was left empty."""
+
+When = Annotated[datetime | Nothing, Query()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The fields of the search form; a dependency of the lists."""
+    """The fields of the search form that both lists have."""
 
-    state: Text = ""
     route: Text = ""
     peer: Text = ""
     accession: Text = ""
@@ -40,28 +41,48 @@ class Asked:
     since: When = ""
     until: When = ""
 
+    @property
+    def which(self) -> str:
+        """The state; empty for any."""
+        return str(getattr(self, "state", ""))
+
     def given(self) -> Mapping[str, str]:
         """Those that are filled in."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value for name, value in fields.items() if value}
+        fields = {"state": self.which} | {name: getattr(self, name) for name in Asked.__slots__}
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in fields.items()
+            if value
+        }
 
 
-def of_jobs(asked: Asked) -> Search:
-    """A search for jobs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedJobs(Asked):
+    """The search form of jobs; a dependency of their list."""
 
-    Raises:
-        RejectedError: A field makes no sense.
-    """
-    return _search(asked, list(JobState))
+    state: JobState | Nothing = ""
 
 
-def of_images(asked: Asked) -> Search:
-    """A search for images.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedImages(Asked):
+    """The search form of images; a dependency of their list."""
 
-    Raises:
-        RejectedError: A field makes no sense.
-    """
-    return _search(asked, list(ImageState))
+    state: ImageState | Nothing = ""
+
+
+def search_of(asked: Asked) -> Search:
+    """What the ledger is asked for."""
+    return Search(
+        state=asked.which,
+        route=asked.route.strip(),
+        peer=asked.peer.strip(),
+        accession=asked.accession.strip(),
+        study=asked.study.strip(),
+        text=asked.text.strip(),
+        destination=asked.destination.strip(),
+        since=_seconds(asked.since),
+        until=_seconds(asked.until),
+    )
 
 
 def next_page(path: str, asked: Asked, before: int) -> str:
@@ -69,26 +90,10 @@ def next_page(path: str, asked: Asked, before: int) -> str:
     return f"{path}?{urlencode({**asked.given(), 'before': before})}"
 
 
-def _search(asked: Asked, states: list[Any]) -> Search:
-    if asked.state and asked.state not in states:
-        raise RejectedError(f"state: give one of {', '.join(states)}")
-    return Search(
-        state=asked.state,
-        route=asked.route.strip(),
-        peer=asked.peer.strip(),
-        accession=asked.accession.strip(),
-        study=asked.study.strip(),
-        text=asked.text.strip(),
-        destination=asked.destination.strip(),
-        since=_time("since", asked.since),
-        until=_time("until", asked.until),
-    )
-
-
-def _time(name: str, text: str) -> float | None:
-    if not text:
+def _seconds(time: datetime | Nothing) -> float | None:
+    if time == "":
         return None
     try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        raise RejectedError(f"{name}: give a date and time as 2026-01-31T08:00") from None
+        return time.timestamp()
+    except (ValueError, OverflowError):  # a year that clocks do not know
+        return 0.0

@@ -1,0 +1,181 @@
+"""The API, version 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+
+from dicom_node.console.api import shapes
+from dicom_node.console.api.shapes import Again, Bulk, Count, Done, Images, JobDetails, Jobs, Send
+from dicom_node.console.jobs import deeds, searching
+from dicom_node.console.jobs.pictures import Key, known
+from dicom_node.console.jobs.searching import AskedImages, AskedJobs
+from dicom_node.console.masking import may_see_patients
+from dicom_node.console.registry import Section
+from dicom_node.console.security.guard import API, Somebody, requires
+from dicom_node.console.today.pages import figures
+from dicom_node.domain.accounts import Identity, Role
+from dicom_node.ports import Deed
+
+if TYPE_CHECKING:
+    from dicom_node.console.parts import Parts
+
+__all__ = ["DESCRIPTION", "SECTION", "describe"]
+
+_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {
+        "description": words,
+        "content": {"application/problem+json": {"schema": _PROBLEM}},
+    }
+    for status, words in (
+        (401, "No token, or one that does not hold."),
+        (403, "The token's role does not allow it."),
+        (404, "There is no such thing."),
+        (409, "It cannot be done now."),
+        (422, "Not understood."),
+        (503, "The ledger does not answer."),
+    )
+}
+
+router = APIRouter(prefix=API, responses=_PROBLEMS)
+
+Operator = Annotated[Identity, Depends(requires(Role.OPERATOR))]
+JobSearch = Annotated[AskedJobs, Depends()]
+ImageSearch = Annotated[AskedImages, Depends()]
+Before = Annotated[int | None, Query(ge=1, le=2**62)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.get("/standing")
+def standing(request: Request, who: Somebody) -> shapes.Standing:
+    """How the node is, and what to do when it is not well."""
+    found = figures(_parts(request))
+    return shapes.Standing(
+        well=not any(each.grave for each in found["troubles"]),
+        troubles=[
+            shapes.TroubleOut(grave=each.grave, problem=each.words, todo=each.todo)
+            for each in found["troubles"]
+        ],
+        images_waiting=found["queues"].images_waiting,
+        jobs_queued=found["counts"]["queued"],
+        jobs_running=found["counts"]["running"],
+        deliveries_open=found["counts"]["sending"],
+        quarantined=found["counts"]["quarantined"],
+        free_bytes=found["free"],
+    )
+
+
+@router.get("/jobs")
+def jobs(
+    request: Request, who: Somebody, asked: JobSearch, before: Before = None, limit: Limit = 50
+) -> Jobs:
+    """Jobs, the newest first."""
+    parts = _parts(request)
+    rows = parts.found.find_jobs(searching.search_of(asked), before=before, limit=limit + 1)
+    patients = may_see_patients(who, parts.access)
+    return Jobs(
+        jobs=[shapes.job_out(row, patients=patients) for row in rows[:limit]],
+        next=rows[limit - 1].id if len(rows) > limit else None,
+    )
+
+
+@router.get("/jobs/{key}")
+def job(request: Request, who: Somebody, key: Key) -> JobDetails:
+    """All about a job."""
+    return shapes.job_details(known(request, key))
+
+
+@router.post("/jobs/{key}/release")
+def release(request: Request, who: Operator, key: Key) -> Done:
+    """Let what is in quarantine of it run again."""
+    return Done(done=deeds.settle_job(_parts(request), who, known(request, key), Deed.RELEASE))
+
+
+@router.post("/jobs/{key}/cancel")
+def cancel(request: Request, who: Operator, key: Key) -> Done:
+    """Give it up."""
+    return Done(done=deeds.settle_job(_parts(request), who, known(request, key), Deed.CANCEL))
+
+
+@router.post("/jobs/{key}/retry")
+def retry(request: Request, who: Operator, key: Key) -> Done:
+    """Have what waits for a later time done now."""
+    return Done(done=deeds.retry(_parts(request), who, known(request, key)))
+
+
+@router.post("/jobs/{key}/send")
+def send(request: Request, who: Operator, key: Key, wanted: Send) -> Done:
+    """Send its views to one more destination."""
+    words = deeds.send(_parts(request), who, known(request, key), wanted.destination)
+    return Done(done=words)
+
+
+@router.post("/jobs/{key}/again")
+def again(request: Request, who: Operator, key: Key, wanted: Again) -> Done:
+    """Synthesize other views; ``done`` is the key of the new job."""
+    return Done(done=deeds.again(_parts(request), who, known(request, key), wanted.view_set))
+
+
+@router.get("/images")
+def images(
+    request: Request, who: Somebody, asked: ImageSearch, before: Before = None, limit: Limit = 50
+) -> Images:
+    """Images, the newest first."""
+    parts = _parts(request)
+    rows = parts.found.find_images(searching.search_of(asked), before=before, limit=limit + 1)
+    patients = may_see_patients(who, parts.access)
+    return Images(
+        images=[shapes.image_out(row, patients=patients) for row in rows[:limit]],
+        next=rows[limit - 1].id if len(rows) > limit else None,
+    )
+
+
+@router.post("/quarantine")
+def settle(request: Request, who: Operator, wanted: Bulk) -> Count:
+    """Release or cancel all in quarantine whose reason holds these words."""
+    count = deeds.settle_all(
+        _parts(request),
+        who,
+        wanted.kind,
+        wanted.deed,
+        reason=wanted.reason,
+        destination=wanted.destination,
+    )
+    return Count(count=count)
+
+
+described = APIRouter()
+
+
+@described.get("/api/openapi.json", include_in_schema=False)
+def description(request: Request, who: Somebody) -> JSONResponse:
+    """The OpenAPI description."""
+    return JSONResponse(describe(request.scope.get("root_path", ""), _parts(request)))
+
+
+def describe(root_path: str, parts: Parts) -> dict[str, Any]:
+    """OpenAPI of the API, with the address it is at."""
+    made = get_openapi(
+        title="dicom-node",
+        version=parts.facts.version,
+        routes=router.routes,
+        servers=[{"url": root_path or "/"}],
+    )
+    components = made.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = shapes.Problem.model_json_schema()
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    made["security"] = [{"token": []}]
+    return made
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+SECTION: Final = Section(name="api", router=router)
+DESCRIPTION: Final = Section(name="description", router=described)

@@ -1,0 +1,277 @@
+"""The JSON of the API, as types that its OpenAPI description is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from dicom_node.console.filters import iso
+from dicom_node.domain.deliveries import DeliveryState
+from dicom_node.domain.images import ImageState
+from dicom_node.domain.jobs import JobState
+from dicom_node.ports import Deed, Kind
+
+if TYPE_CHECKING:
+    from dicom_node.ports import DeliveryRow
+    from dicom_node.ports.console import ImageLine, JobLine, JobRecord
+
+__all__ = [
+    "Again",
+    "Bulk",
+    "Count",
+    "Done",
+    "Event",
+    "ImageOut",
+    "Images",
+    "JobDetails",
+    "JobOut",
+    "Jobs",
+    "Problem",
+    "Send",
+    "Standing",
+    "Term",
+    "TroubleOut",
+]
+
+
+class Shape(BaseModel):
+    """Base of all: what is not known is not taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Problem(Shape):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+class JobOut(Shape):
+    """A job."""
+
+    key: str
+    state: JobState
+    route: str
+    peer: str
+    study_instance_uid: str
+    accession_number: str | None
+    created_at: str
+    updated_at: str
+    attempts: int
+    last_error: str
+    deliveries: dict[str, DeliveryState]
+
+
+class Jobs(Shape):
+    """Some jobs; ``next`` goes into ``before`` for those after them."""
+
+    jobs: list[JobOut]
+    next: int | None
+
+
+class Event(Shape):
+    """Something that happened."""
+
+    at: str
+    event: str
+    detail: str
+
+
+class Term(Shape):
+    """A term of a rule as it was judged."""
+
+    route: str
+    path: str
+    text: str
+    actual: str
+    holds: bool
+
+
+class DeliveryOut(Shape):
+    """A delivery."""
+
+    number: int
+    destination: str
+    form: str
+    state: DeliveryState
+    instances: int
+    stored: int
+    attempts: int
+    next_at: str | None
+    last_error: str
+
+
+class JobDetails(Shape):
+    """All about a job."""
+
+    key: str
+    state: JobState
+    route: str
+    model: str
+    views: list[str]
+    image: int
+    attempts: int
+    last_error: str
+    deliveries: list[DeliveryOut]
+    events: list[Event]
+    reason: str
+    terms: list[Term]
+
+
+class ImageOut(Shape):
+    """A received image."""
+
+    number: int
+    state: ImageState
+    sop_instance_uid: str
+    study_instance_uid: str
+    accession_number: str | None
+    peer: str
+    route: str
+    reason: str
+    received_at: str
+    job: str | None
+
+
+class Images(Shape):
+    """Some images."""
+
+    images: list[ImageOut]
+    next: int | None
+
+
+class TroubleOut(Shape):
+    """One thing that is wrong, and what to do."""
+
+    grave: bool
+    problem: str
+    todo: str
+
+
+class Standing(Shape):
+    """How the node is."""
+
+    well: bool
+    troubles: list[TroubleOut]
+    images_waiting: int
+    jobs_queued: int
+    jobs_running: int
+    deliveries_open: int
+    quarantined: int
+    free_bytes: int
+
+
+class Done(Shape):
+    """What was done."""
+
+    done: str
+
+
+class Count(Shape):
+    """To how many it was done."""
+
+    count: int
+
+
+class Send(Shape):
+    """One more destination."""
+
+    destination: str
+
+
+class Again(Shape):
+    """Other views."""
+
+    view_set: str
+
+
+class Bulk(Shape):
+    """What is done to all in quarantine whose reason holds these words."""
+
+    kind: Kind
+    deed: Deed
+    reason: str = ""
+    destination: str = ""
+
+
+def job_out(line: JobLine, *, patients: bool) -> JobOut:
+    """A line as JSON."""
+    return JobOut(
+        key=line.key,
+        state=line.state,
+        route=line.route,
+        peer=line.peer,
+        study_instance_uid=line.study,
+        accession_number=line.accession if patients else None,
+        created_at=iso(line.created_at),
+        updated_at=iso(line.updated_at),
+        attempts=line.attempts,
+        last_error=line.last_error,
+        deliveries={name: DeliveryState(state) for name, state in line.deliveries},
+    )
+
+
+def image_out(line: ImageLine, *, patients: bool) -> ImageOut:
+    """A line as JSON."""
+    return ImageOut(
+        number=line.id,
+        state=line.state,
+        sop_instance_uid=line.sop_instance_uid,
+        study_instance_uid=line.study,
+        accession_number=line.accession if patients else None,
+        peer=line.peer,
+        route=line.route,
+        reason=line.reason,
+        received_at=iso(line.received_at),
+        job=line.job_key or None,
+    )
+
+
+def job_details(record: JobRecord) -> JobDetails:
+    """A record as JSON."""
+    job, decision = record.row.job, record.image.decision
+    return JobDetails(
+        key=job.key,
+        state=job.state,
+        route=job.order.route,
+        model=job.order.model,
+        views=[view.label for view in job.order.views],
+        image=record.image.id,
+        attempts=job.attempts,
+        last_error=job.last_error,
+        deliveries=[_delivery(each) for each in record.row.deliveries],
+        events=[
+            Event(at=iso(at), event=event, detail=detail) for at, event, detail in record.row.events
+        ],
+        reason="" if decision is None else decision.reason,
+        terms=[
+            Term(
+                route=term.route,
+                path=term.path,
+                text=term.text,
+                actual=term.actual,
+                holds=term.holds,
+            )
+            for term in (() if decision is None else decision.terms)
+        ],
+    )
+
+
+def _delivery(row: DeliveryRow) -> DeliveryOut:
+    delivery = row.delivery
+    waits = delivery.state is DeliveryState.PENDING
+    return DeliveryOut(
+        number=delivery.id,
+        destination=delivery.destination,
+        form=delivery.form.value,
+        state=delivery.state,
+        instances=row.instances,
+        stored=row.stored,
+        attempts=delivery.attempts,
+        next_at=iso(delivery.not_before) if waits else None,
+        last_error=delivery.last_error,
+    )

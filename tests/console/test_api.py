@@ -1,0 +1,169 @@
+"""Programs ask over JSON with tokens, and get what their role allows."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dicom_node.console.api.routes import describe
+from dicom_node.console.security.credentials import digest_of_token, new_token
+from dicom_node.domain.accounts import Role
+from dicom_node.domain.jobs import JobState
+from tests.console.conftest import HASH, Bench, Browser
+
+if TYPE_CHECKING:
+    from httpx import Response
+
+
+def token(bench: Bench, role: Role, owner: Role = Role.ADMIN) -> str:
+    accounts = bench.ledger.accounts()
+    account = accounts.account(f"owner-{owner}") or accounts.add_account(
+        f"owner-{owner}", owner, password_hash=HASH, now=bench.clock()
+    )
+    text = new_token()
+    accounts.add_token(
+        account.id,
+        name="script",
+        role=role,
+        token_digest=digest_of_token(text),
+        now=bench.clock(),
+        expires_at=bench.clock() + 3600,
+    )
+    return text
+
+
+def ask(bench: Bench, text: str, method: str, path: str, **more: Any) -> Response:
+    headers = {"Authorization": f"Bearer {text}"}
+    return bench.browser().request(method, f"/api/v1{path}", headers=headers, **more)
+
+
+def test_a_program_lists_looks_and_acts(bench: Bench) -> None:
+    key = bench.done(AccessionNumber="ACC-1")
+    text = token(bench, Role.OPERATOR)
+    (job,) = ask(bench, text, "GET", "/jobs?accession=ACC-1").json()["jobs"]
+    assert (job["key"], job["state"], job["deliveries"]) == (key, "done", {"pacs": "closed"})
+    details = ask(bench, text, "GET", f"/jobs/{key[:12]}").json()
+    assert details["terms"][0]["holds"] is True
+    assert details["events"][-1]["event"].startswith("pacs: ")
+    sent = ask(bench, text, "POST", f"/jobs/{key}/send", json={"destination": "mirror"})
+    assert sent.status_code == 200
+    assert ask(bench, text, "GET", "/standing").json()["deliveries_open"] == 1
+    (image,) = ask(bench, text, "GET", "/images").json()["images"]
+    assert image["job"] == key
+    assert "owner-admin (token script)" in str(bench.audited[-1])
+
+
+def test_pages_of_the_list_follow_each_other(bench: Bench) -> None:
+    for number in (1, 2, 3):
+        bench.receive(number)
+    bench.node.plan()
+    text = token(bench, Role.VIEWER)
+    first = ask(bench, text, "GET", "/jobs?limit=2").json()
+    second = ask(bench, text, "GET", f"/jobs?limit=2&before={first['next']}").json()
+    assert [len(first["jobs"]), len(second["jobs"]), second["next"]] == [2, 1, None]
+    assert first["jobs"][0]["accession_number"] is None, "a viewer"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/jobs/abcdef123456", None, 404),
+        ("GET", "/jobs/..%2F..%2Fetc", None, 404),
+        ("GET", "/jobs?before=0", None, 422),
+        ("GET", "/jobs?since=yesterday", None, 422),
+        ("GET", "/nothing", None, 404),
+        ("PUT", "/jobs", None, 405),
+        ("POST", "/quarantine", {"kind": "images", "deed": "delete"}, 422),
+    ],
+)
+def test_errors_are_problems(bench: Bench, method: str, path: str, body: Any, status: int) -> None:
+    answer = ask(bench, token(bench, Role.ADMIN), method, path, json=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+
+
+def test_a_token_that_was_revoked_or_ended_or_is_not_one_opens_nothing(bench: Bench) -> None:
+    text = token(bench, Role.ADMIN)
+    assert ask(bench, text, "GET", "/jobs").status_code == 200
+    (row,) = bench.ledger.accounts().tokens()
+    bench.ledger.accounts().revoke_token(row.id, bench.clock())
+    refused = ask(bench, text, "GET", "/jobs")
+    assert (refused.status_code, refused.headers["www-authenticate"]) == (
+        401,
+        'Bearer realm="dicom-node"',
+    )
+    late = token(bench, Role.ADMIN)
+    bench.clock.now += 3601
+    for wrong in (late, "dnt_x", "", row.name):
+        assert ask(bench, wrong, "GET", "/jobs").status_code == 401
+
+
+def test_a_token_may_no_more_than_its_role_and_its_owner(bench: Bench) -> None:
+    bench.receive()
+    bench.node.plan()
+    key = bench.ledger.jobs()[0].job.key
+    for role, owner in ((Role.VIEWER, Role.ADMIN), (Role.ADMIN, Role.VIEWER)):
+        text = token(bench, role, owner)
+        assert ask(bench, text, "POST", f"/jobs/{key}/cancel").status_code == 403
+    assert bench.ledger.jobs()[0].job.state is JobState.QUEUED
+
+
+def test_the_cookie_of_a_browser_does_not_open_the_api(bench: Bench, admin: Browser) -> None:
+    assert admin.get("/api/v1/jobs").status_code == 401
+    assert admin.post("/api/v1/quarantine", json={}).status_code == 401
+
+
+def test_an_admin_makes_a_token_that_is_shown_once(bench: Bench, admin: Browser) -> None:
+    made = admin.submit("/tokens", name="robot", role="operator", days="7")
+    found = re.search(r"data-token>(dnt_[^<]+)<", made.text)
+    assert found is not None
+    assert ask(bench, found[1], "GET", "/jobs").status_code == 200
+    assert found[1] not in admin.get("/tokens").text
+    assert bench.browser("otto", Role.OPERATOR).get("/tokens").status_code == 403
+    row = bench.ledger.accounts().tokens()[0]
+    assert admin.submit(f"/tokens/{row.id}/revoke").status_code == 303
+    assert ask(bench, found[1], "GET", "/jobs").status_code == 401
+
+
+@pytest.mark.slow
+def test_whatever_is_asked_the_api_answers_as_it_says(bench: Bench) -> None:
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, settings
+
+    bench.done()
+    text = token(bench, Role.ADMIN)
+    schema = schemathesis.openapi.from_dict(describe("", bench.parts))
+    schema.app = bench.app
+    failures: list[str] = []
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @settings(
+            max_examples=15,
+            deadline=None,
+            database=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+        def ask_it(case: Any) -> None:
+            answer = case.call(
+                app=bench.app,
+                base_url="http://console.test",
+                headers={"Authorization": f"Bearer {text}"},
+            )
+            case.validate_response(answer)
+
+        try:
+            _given(operation, ask_it)()
+        except Exception as error:
+            failures.append(f"{operation.label}: {error}")
+    assert failures == []
+
+
+def _given(operation: Any, function: Any) -> Any:
+    from hypothesis import given
+
+    return given(case=operation.as_strategy())(function)
