@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
+from dicom_node.console.access import oidc
 from dicom_node.console.errors import add_handlers
 from dicom_node.console.pages import STATIC
 from dicom_node.console.sections import SECTIONS
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from dicom_node.console.parts import Parts
     from dicom_node.console.registry import Section
+    from dicom_node.console.security.provider import Provider
+    from dicom_node.domain.console import Access
 
 __all__ = ["create_app"]
 
@@ -33,6 +36,14 @@ class _Files(StaticFiles):
         if b"v=" in scope.get("query_string", b""):
             response.headers["cache-control"] = "public, max-age=31536000, immutable"
         return response
+
+
+def _provider(access: Access) -> Provider | None:
+    if access.provider is None:
+        return None
+    from dicom_node.console.security.provider import Provider
+
+    return Provider(access.provider, f"{access.public_url}{oidc.BACK}")
 
 
 def create_app(parts: Parts, sections: tuple[Section, ...] = SECTIONS) -> FastAPI:
@@ -56,6 +67,7 @@ def create_app(parts: Parts, sections: tuple[Section, ...] = SECTIONS) -> FastAP
     app.state.sections = sections
     app.state.public = frozenset().union(*(section.public for section in sections))
     app.state.throttle = Throttle(access.logins_per_minute)
+    app.state.provider = _provider(access)
     for section in sections:
         app.include_router(section.router)
     app.mount("/static", GZipMiddleware(_Files(directory=STATIC), minimum_size=500))

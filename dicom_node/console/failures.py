@@ -12,6 +12,7 @@ __all__ = [
     "NotFoundError",
     "RejectedError",
     "TooManyError",
+    "UpstreamError",
 ]
 
 
@@ -75,3 +76,10 @@ class TooManyError(ConsoleError):
 
     status = 429
     title = "Too many tries"
+
+
+class UpstreamError(ConsoleError):
+    """Another server that is needed for it does not answer as it should."""
+
+    status = 502
+    title = "Another server does not answer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from dicom_node.console.access import login, people, tokens
+from dicom_node.console.access import login, oidc, people, tokens
 from dicom_node.console.api import routes as api
 from dicom_node.console.jobs import actions, details, lists, pictures, quarantine
 from dicom_node.console.today import pages as today
@@ -16,6 +16,7 @@ __all__ = ["SECTIONS"]
 
 SECTIONS: Final[tuple[Section, ...]] = (
     login.SECTION,
+    oidc.SECTION,
     today.SECTION,
     lists.SECTION,
     pictures.SECTION,

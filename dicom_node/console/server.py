@@ -35,6 +35,8 @@ class ConsoleServer:
             import uvicorn
 
             from dicom_node.console.app import create_app
+
+            app = create_app(parts)
         except ModuleNotFoundError as error:
             raise ConfigurationError(
                 f"console.enabled: {error.name} is not installed: "
@@ -44,7 +46,7 @@ class ConsoleServer:
         self._socket = _bound(access.host, access.port)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
-            create_app(parts),
+            app,
             log_config=None,
             log_level="critical",  # errors of pages are told by the console, without their texts
             access_log=False,

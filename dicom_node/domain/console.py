@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from dicom_node.domain.accounts import Role
 from dicom_node.domain.routes import Destination, Peer, Route, ViewPlan
 
-__all__ = ["Access", "NodeFacts"]
+__all__ = ["Access", "IdentityProvider", "NodeFacts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityProvider:
+    """An OpenID provider that people log in with.
+
+    Attributes:
+        issuer: Its address.
+        client_id: What the node is called there.
+        client_secret: Of the node there.
+        ca_file: PEM file of authorities; None: those of the system.
+        label: What the login page calls it.
+        scope: What the node asks to know.
+        name_claim: Claim with somebody's name.
+        roles_claim: Claim with what somebody is; dots lead into nested ones.
+        roles: (value of that claim, role it makes).
+        default_role: Of people whom no value gives one; None: they may not log in.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    ca_file: str | None = None
+    label: str = "your hospital account"
+    scope: str = "openid profile"
+    name_claim: str = "preferred_username"
+    roles_claim: str = "groups"
+    roles: tuple[tuple[str, Role], ...] = ()
+    default_role: Role | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +55,7 @@ class Access:
         session_max_s: A session ends after so long, however busy it is.
         logins_per_minute: Failed ones an account, and an address, may have in a minute.
         viewers_see_patients: Viewers see patients' identifiers too.
+        provider: People may log in there instead of with a password.
     """
 
     host: str = "127.0.0.1"
@@ -36,6 +67,7 @@ class Access:
     session_max_s: float = 43200.0
     logins_per_minute: int = 5
     viewers_see_patients: bool = False
+    provider: IdentityProvider | None = None
 
     @property
     def is_https(self) -> bool:

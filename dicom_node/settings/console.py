@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from dicom_node.domain.console import Access
 from dicom_node.settings.fields import Flag, Host, Port, Section
+from dicom_node.settings.oidc import OidcSettings
 
 __all__ = ["ConsoleSettings"]
 
@@ -42,6 +43,8 @@ class ConsoleSettings(Section):
     """Failed logins an account, and an address, may have in a minute."""
     viewers_see_patients: Flag = False
     """true shows patients' identifiers to the role viewer too."""
+    oidc: OidcSettings | None = None
+    """An identity provider to log in with; passwords stay a way in beside it."""
 
     @field_validator("root_path")
     @classmethod
@@ -74,10 +77,16 @@ class ConsoleSettings(Section):
     def _path_is_that_of_the_url(self) -> Self:
         if self.public_url is not None and urlsplit(self.public_url).path != self.root_path:
             raise ValueError("public_url and root_path have different paths")
+        if self.oidc is not None and self.public_url is None:
+            raise ValueError("oidc needs public_url: the provider sends people back to it")
         return self
 
     def to_domain(self) -> Access:
-        """The same as a value of the domain."""
+        """The same as a value of the domain.
+
+        Raises:
+            ConfigurationError: The secret for the identity provider is not there.
+        """
         return Access(
             host=self.host,
             port=self.port,
@@ -88,4 +97,5 @@ class ConsoleSettings(Section):
             session_max_s=self.session_max_s,
             logins_per_minute=self.logins_per_minute,
             viewers_see_patients=self.viewers_see_patients,
+            provider=None if self.oidc is None else self.oidc.to_domain(),
         )

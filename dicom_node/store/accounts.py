@@ -78,13 +78,14 @@ class SqlAccounts:
         given = {"role": role, "disabled": disabled, "password_hash": password_hash}
         values = {key: value for key, value in given.items() if value is not None}
         with self._database.write() as connection:
-            connection.execute(
-                sa.update(_accounts).where(_accounts.c.id == account_id).values(values)
-            )
             admins = sa.select(sa.func.count()).where(
                 _accounts.c.role == Role.ADMIN.value, sa.not_(_accounts.c.disabled)
             )
-            if (role or disabled) and not connection.execute(admins).scalar():
+            before = connection.execute(admins).scalar()
+            connection.execute(
+                sa.update(_accounts).where(_accounts.c.id == account_id).values(values)
+            )
+            if before and not connection.execute(admins).scalar():
                 raise IntegrityError(
                     "this is the last admin who may log in: make another one first"
                 )

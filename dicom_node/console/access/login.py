@@ -125,6 +125,7 @@ def _form(
         next=safe_next(next_path),
         problem=problem,
         name=name,
+        provider=request.app.state.parts.access.provider,
     )
     cookies.write(request, response, _BEFORE, secret, max_age_s=3600, same_site="strict")
     return response
