@@ -176,10 +176,14 @@ class SqlConsole:
         """See `ports.ConsoleLedger.activity`."""
         count = max(1, int((now - since) // step_s) + 1)
         received, finished, seconds = [0] * count, [0] * count, [0.0] * count
+        made_at = sa.func.coalesce(_jobs.c.created_at, _events.c.at)
         with self._database.read() as connection:
             last = connection.execute(sa.select(sa.func.max(_events.c.id))).scalar() or 0
+            step = _whole(connection, (_events.c.at - since) / step_s)
             query = (
-                sa.select(_events.c.at, _events.c.event, _jobs.c.created_at)
+                sa.select(
+                    step, _events.c.event, sa.func.count(), sa.func.sum(_events.c.at - made_at)
+                )
                 .outerjoin(_jobs, _jobs.c.id == _events.c.job_id)
                 .where(
                     _events.c.id > last - _EVENTS_READ,
@@ -187,22 +191,23 @@ class SqlConsole:
                     _events.c.delivery_id.is_(None),
                     _events.c.event.in_(["received", "finished"]),
                 )
+                .group_by(step, _events.c.event)
             )
-            for at, event, made_at in connection.execute(query):
-                step = min(count - 1, max(0, int((at - since) // step_s)))
+            for number, event, times, total in connection.execute(query):
+                place = min(count - 1, max(0, number))
                 if event == "received":
-                    received[step] += 1
+                    received[place] += times
                 else:
-                    finished[step] += 1
-                    seconds[step] += max(0.0, at - made_at)
+                    finished[place] += times
+                    seconds[place] += max(0.0, total)
         return tuple(
             Activity(
-                at=since + step * step_s,
-                received=received[step],
-                finished=finished[step],
-                latency_s=seconds[step] / finished[step] if finished[step] else None,
+                at=since + step_s * place,
+                received=received[place],
+                finished=finished[place],
+                latency_s=seconds[place] / finished[place] if finished[place] else None,
             )
-            for step in range(count)
+            for place in range(count)
         )
 
     def last_sends(self) -> Mapping[str, LastSend]:
@@ -284,6 +289,12 @@ class SqlConsole:
         """See `ports.ConsoleLedger.add_job`."""
         with self._database.write() as connection:
             return images.add_job(connection, image_id, new_job, now, detail=detail)
+
+
+def _whole(connection: sa.Connection, number: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
+    """A number that is not negative, rounded down: SQLite's cast does so, PostgreSQL's rounds."""
+    down = number if connection.dialect.name == "sqlite" else sa.func.floor(number)
+    return sa.cast(down, sa.Integer)
 
 
 def _of_image(search: Search) -> list[sa.ColumnElement[bool]]:
