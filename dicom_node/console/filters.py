@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FILTERS", "age", "clock_time", "iso", "mask", "seconds", "size"]
+__all__ = ["FILTERS", "age", "clock_time", "counted", "iso", "mask", "seconds", "size"]
 
 _STEPS: Final = ((86400 * 2, 86400, "d"), (7200, 3600, "h"), (120, 60, "min"))
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB")
@@ -50,6 +50,13 @@ def size(count: float) -> str:
     return f"{count:.1f} {_SIZES[-1]}"
 
 
+def counted(count: int, nouns: str) -> str:
+    """A number of things: ``1 job``, ``2 jobs``, ``1 delivery``."""
+    if count != 1:
+        return f"{count} {nouns}"
+    return f"1 {nouns[:-3]}y" if nouns.endswith("ies") else f"1 {nouns.removesuffix('s')}"
+
+
 def mask(text: str) -> str:
     """An identifier of a patient, for eyes that may not see it. Its length is hidden too."""
     return "••••••" if text else ""
@@ -58,6 +65,7 @@ def mask(text: str) -> str:
 FILTERS: Final[dict[str, Callable[..., str]]] = {
     "age": age,
     "clock_time": clock_time,
+    "counted": counted,
     "iso": iso,
     "seconds": seconds,
     "size": size,

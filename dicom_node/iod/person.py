@@ -17,7 +17,7 @@ _SHOWN: Final = (
     ("Born", "PatientBirthDate"),
     ("Sex", "PatientSex"),
     ("Study date", "StudyDate"),
-    ("Study", "StudyDescription"),
+    ("Description", "StudyDescription"),
 )
 
 
@@ -32,4 +32,10 @@ def person(data: bytes) -> tuple[tuple[str, str], ...]:
         found = [(name, text(ds, keyword)) for name, keyword in _SHOWN]
     except FOREIGN_ERRORS as error:
         raise InputError(f"the data set cannot be parsed ({type(error).__name__})") from None
-    return tuple((name, value.replace("^", " ").strip()) for name, value in found if value)
+    return tuple((name, _readable(name, value)) for name, value in found if value)
+
+
+def _readable(name: str, value: str) -> str:
+    if name in ("Born", "Study date") and len(value) == 8 and value.isdecimal():
+        return f"{value[:4]}-{value[4:6]}-{value[6:]}"
+    return value.replace("^", " ").strip()

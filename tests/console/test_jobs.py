@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dicom_node.domain.accounts import Role
 from dicom_node.domain.jobs import JobState
+from dicom_node.domain.writing import Form
 from dicom_node.ports.console import Search
 from tests.console.conftest import FACTS, Bench, Browser
+from tests.services.node import PACS
 
 if TYPE_CHECKING:
     from dicom_node.audit.messages import AuditMessage
@@ -60,6 +64,33 @@ def test_a_download_is_the_file_and_is_audited(bench: Bench, operator: Browser) 
     assert bench.browser("vera").get(f"/jobs/{key}/files/1.dcm").status_code == 403
 
 
+def test_a_received_image_is_shown_whatever_was_decided(bench: Bench, operator: Browser) -> None:
+    bench.receive(1, ViewPosition="LL")
+    bench.node.plan()
+    page = operator.get("/images/1").text
+    assert "Test Patient" in page
+    assert "/images/1/picture.png" in page
+    assert operator.get("/images/1/picture.png").content.startswith(b"\x89PNG")
+    (row,) = bench.ledger.images()
+    assert operator.get("/images/1/file.dcm").content == bench.spool.read(row.image.digest)
+    assert bench.audited[-1].event.meaning == "DICOM Instances Accessed"
+    assert bench.browser("vera", Role.VIEWER).get("/images/1/file.dcm").status_code == 403
+    assert operator.get("/images/9/picture.png").status_code == 404
+
+
+def test_a_job_whose_views_are_frames_of_one_object_shows_each(
+    bench: Bench, operator: Browser
+) -> None:
+    bench.node.destinations = (replace(PACS, form=Form.MULTIFRAME),)
+    key = bench.done()
+    page = operator.get(f"/jobs/{key}").text
+    assert page.count("data-frame=") == 3
+    pictures = {operator.get(f"/jobs/{key}/pictures/{w}.png").content for w in ("0-0", "0-1")}
+    assert len(pictures) == 2
+    assert all(each.startswith(b"\x89PNG") for each in pictures)
+    assert operator.get(f"/jobs/{key}/pictures/0-2.png").status_code == 404
+
+
 def test_viewers_see_no_identifier_of_a_patient_unless_configured(bench: Bench) -> None:
     key = bench.done(AccessionNumber="ACC-77")
     pages = (f"/jobs/{key}", "/jobs", "/images", "/images/1")
@@ -69,6 +100,12 @@ def test_viewers_see_no_identifier_of_a_patient_unless_configured(bench: Bench) 
         assert "ACC-77" not in text
         assert "Test Patient" not in text
         assert "P1<" not in text
+    # Nor by guessing it.
+    for path in ("/jobs?accession=ACC-77", "/images?accession=ACC-77", "/jobs/live?accession=A"):
+        assert masked.get(path).status_code == 403
+    bench.access = replace(bench.access, viewers_see_patients=True)
+    bench._app = None
+    assert "ACC-77" in bench.browser("vera").get("/jobs?accession=ACC-77").text
 
 
 def test_names_with_markup_are_text(bench: Bench, operator: Browser) -> None:
@@ -212,7 +249,7 @@ def test_today_says_that_all_is_well_and_what_is_not(bench: Bench, viewer: Brows
     bench.receive(1, ViewPosition="LL")
     bench.node.plan()
     text = viewer.get("/today/live").text
-    assert "In quarantine: 1 images" in text
+    assert "In quarantine, waiting for a person: 1 image." in text
     assert 'href="/quarantine"' in text
     assert "<html" not in text
     bench.facts = FACTS.__class__(

@@ -75,8 +75,9 @@ def jobs(
 ) -> Jobs:
     """Jobs, the newest first."""
     parts = _parts(request)
-    rows = parts.found.find_jobs(searching.search_of(asked), before=before, limit=limit + 1)
     patients = may_see_patients(who, parts.access)
+    search = searching.search_of(asked, patients=patients)
+    rows = parts.found.find_jobs(search, before=before, limit=limit + 1)
     return Jobs(
         jobs=[shapes.job_out(row, patients=patients) for row in rows[:limit]],
         next=rows[limit - 1].id if len(rows) > limit else None,
@@ -126,8 +127,9 @@ def images(
 ) -> Images:
     """Images, the newest first."""
     parts = _parts(request)
-    rows = parts.found.find_images(searching.search_of(asked), before=before, limit=limit + 1)
     patients = may_see_patients(who, parts.access)
+    search = searching.search_of(asked, patients=patients)
+    rows = parts.found.find_images(search, before=before, limit=limit + 1)
     return Images(
         images=[shapes.image_out(row, patients=patients) for row in rows[:limit]],
         next=rows[limit - 1].id if len(rows) > limit else None,

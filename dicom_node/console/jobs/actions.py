@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 
 from dicom_node.console import notices
 from dicom_node.console.failures import NotFoundError, RejectedError
+from dicom_node.console.filters import counted
 from dicom_node.console.jobs import deeds
 from dicom_node.console.jobs.pictures import Key, known
 from dicom_node.console.pages import confirmation
@@ -150,7 +151,7 @@ def confirm_all(
     verb = deed.value.capitalize()
     return confirmation(
         request,
-        title=f"{verb} {count} {kind}?",
+        title=f"{verb} {counted(count, kind)}?",
         words="They run again, by the rules as they are now."
         if deed is Deed.RELEASE
         else "Nothing more is done about them. This cannot be undone.",
@@ -183,7 +184,7 @@ def settle_all(
     )
     if not count:
         raise RejectedError("Nothing is in quarantine that this describes any more.")
-    return notices.done(request, "/quarantine", f"{count} {kind} {deeds.WORDS[deed]}.")
+    return notices.done(request, "/quarantine", f"{counted(count, kind)} {deeds.WORDS[deed]}.")
 
 
 @router.post("/destinations/{name}/retry")
@@ -193,8 +194,10 @@ def retry_destination(request: Request, who: Operator, name: str) -> Response:
     if name not in {each.name for each in parts.facts.destinations}:
         raise NotFoundError("There is no such destination.")
     count = parts.found.hurry(Kind.DELIVERIES, name, parts.clock())
-    deeds.audit(parts, who, f"destination {name}", f"{count} deliveries tried again now")
-    return notices.done(request, "/", f"{count} deliveries to {name} are tried again now.")
+    deeds.audit(
+        parts, who, f"destination {name}", f"{counted(count, 'deliveries')} tried again now"
+    )
+    return notices.done(request, "/", f"Tried again now: {counted(count, 'deliveries')} to {name}.")
 
 
 def _parts(request: Request) -> Parts:

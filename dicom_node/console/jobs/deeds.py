@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicom_node.audit.events import quarantine_settled
 from dicom_node.console.failures import ConflictError
+from dicom_node.console.filters import counted
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.jobs import JobState
 from dicom_node.ports import Chosen, Deed, Kind
@@ -38,7 +39,7 @@ def settle_job(parts: Parts, who: Identity, record: JobRecord, deed: Deed) -> st
             parts.ledger.settle(Kind.DELIVERIES, deed, Chosen(name=str(number)), now)
             for number in stuck
         )
-        words = f"{count} deliveries of the job {WORDS[deed]}"
+        words = f"{counted(count, 'deliveries')} of the job {WORDS[deed]}"
     else:
         parts.ledger.settle(Kind.JOBS, deed, Chosen(name=job.key), now)
         words = f"Job {WORDS[deed]}"
@@ -65,7 +66,7 @@ def settle_all(
     chosen = Chosen(reason=reason, destination=destination)
     count = parts.ledger.settle(kind, deed, chosen, parts.clock())
     if count:
-        audit(parts, who, f"{kind}: {reason or 'all'}", f"{count} {kind} {WORDS[deed]}")
+        audit(parts, who, f"{kind}: {reason or 'all'}", f"{counted(count, kind)} {WORDS[deed]}")
     return count
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dicom_node.console.parts import Parts
     from dicom_node.ports.console import JobRecord
 
-__all__ = ["SECTION", "Frame", "frames_of"]
+__all__ = ["SECTION", "Frame", "frames_of", "person_of"]
 
 router = APIRouter()
 
@@ -111,7 +111,7 @@ def job(request: Request, who: Somebody, key: Key) -> HTMLResponse:
         frames=frames,
         start=next(n for n, frame in enumerate(frames) if frame.is_source),
         terms=() if record.image.decision is None else record.image.decision.terms,
-        person=_person(parts, record) if patients else None,
+        person=person_of(parts, row.job.source_digest) if patients else None,
         patients=patients,
         provenance=_pretty(record.products[0].provenance_json) if record.products else "",
         others=[each.name for each in parts.facts.destinations if each.name not in there],
@@ -150,10 +150,11 @@ def _pretty(provenance: str) -> str:
     return json.dumps(json.loads(provenance), indent=2, sort_keys=True)
 
 
-def _person(parts: Parts, record: JobRecord) -> tuple[tuple[str, str], ...]:
+def person_of(parts: Parts, digest: str) -> tuple[tuple[str, str], ...]:
+    """Whom a file is of, for those who may know; nothing when it is not kept any more."""
     try:
-        return person(parts.spool.read(record.row.job.source_digest))
-    except (NodeError, OSError):  # the file is not kept any more
+        return person(parts.spool.read(digest))
+    except (NodeError, OSError):
         return ()
 
 

@@ -63,7 +63,7 @@ def _jobs(
     request: Request, who: Somebody, asked: Asked, before: int | None, template: str
 ) -> HTMLResponse:
     parts: Parts = request.app.state.parts
-    rows = parts.found.find_jobs(searching.search_of(asked), before=before, limit=PAGE + 1)
+    rows = parts.found.find_jobs(_search(parts, who, asked), before=before, limit=PAGE + 1)
     return _list(request, who, asked, template, "Jobs", "/jobs", rows, before, list(JobState))
 
 
@@ -71,8 +71,12 @@ def _images(
     request: Request, who: Somebody, asked: Asked, before: int | None, template: str
 ) -> HTMLResponse:
     parts: Parts = request.app.state.parts
-    rows = parts.found.find_images(searching.search_of(asked), before=before, limit=PAGE + 1)
+    rows = parts.found.find_images(_search(parts, who, asked), before=before, limit=PAGE + 1)
     return _list(request, who, asked, template, "Images", "/images", rows, before, list(ImageState))
+
+
+def _search(parts: Parts, who: Somebody, asked: Asked) -> searching.Search:
+    return searching.search_of(asked, patients=may_see_patients(who, parts.access))
 
 
 def _list(

@@ -19,15 +19,17 @@ from dicom_node.iod.picture import as_png
 
 if TYPE_CHECKING:
     from dicom_node.console.parts import Parts
-    from dicom_node.ports import Product
+    from dicom_node.ports import ImageRow, Product
     from dicom_node.ports.console import JobRecord
 
-__all__ = ["SECTION", "Key", "known"]
+__all__ = ["SECTION", "Key", "Number", "known", "known_image"]
 
 router = APIRouter()
 
 Key = Annotated[str, Path(pattern="^[0-9a-f]{6,64}$")]
 Which = Annotated[str, Path(pattern=r"^(source|[0-9]{1,4}(-[0-9]{1,4})?)$")]
+
+Number = Annotated[int, Path(ge=1, le=2**62)]
 
 _SIDE_PX: Final = 640
 _KEPT_BYTES: Final = 48_000_000
@@ -77,6 +79,19 @@ def known(request: Request, key: str) -> JobRecord:
     return found
 
 
+def known_image(request: Request, number: int) -> tuple[ImageRow, str]:
+    """An image and its Accession Number.
+
+    Raises:
+        NotFoundError: There is none of this number.
+    """
+    parts: Parts = request.app.state.parts
+    found = parts.found.image(number)
+    if found is None:
+        raise NotFoundError("There is no such image.")
+    return found
+
+
 @router.get("/jobs/{key}/pictures/{which}.png")
 def picture(request: Request, who: Somebody, key: Key, which: Which) -> Response:
     """A picture for the filmstrip."""
@@ -101,19 +116,52 @@ def whole_file(request: Request, key: Key, which: Which) -> Response:
     who = requires(Role.OPERATOR)(request)
     record = known(request, key)
     parts: Parts = request.app.state.parts
-    try:
-        data = parts.spool.read(_digest(record, which))
-    except IntegrityError:
-        raise NotFoundError("The file is not kept any more.") from None
+    data = _read(parts, _digest(record, which))
     _audit(request, who.name, record, which)
-    name = f'attachment; filename="{key[:12]}-{which}.dcm"'
-    return Response(data, media_type="application/dicom", headers={"content-disposition": name})
+    return _attached(data, f"{key[:12]}-{which}.dcm")
 
 
 def _picture(request: Request, record: JobRecord, which: str, longest_px: int | None) -> Response:
-    parts: Parts = request.app.state.parts
-    digest = _digest(record, which)
     frame = int(which.partition("-")[2]) if "-" in which else None
+    return _shown(request, _digest(record, which), frame, longest_px)
+
+
+@router.get("/images/{number}/picture.png")
+def image_picture(request: Request, who: Somebody, number: Number) -> Response:
+    """A received image, whatever was decided about it."""
+    return _shown(request, known_image(request, number)[0].image.digest, None, _SIDE_PX)
+
+
+@router.get("/images/{number}/file.dcm")
+def image_file(request: Request, number: Number) -> Response:
+    """Its DICOM file, byte for byte."""
+    who = requires(Role.OPERATOR)(request)
+    parts: Parts = request.app.state.parts
+    image = known_image(request, number)[0].image
+    data = _read(parts, image.digest)
+    instance = (image.sop_class_uid, image.sop_instance_uid)
+    parts.record(
+        instances_accessed(
+            parts.facts.ae_title, who.name, image.study_instance_uid, None, [instance]
+        )
+    )
+    return _attached(data, f"image-{number}.dcm")
+
+
+def _read(parts: Parts, digest: str) -> bytes:
+    try:
+        return parts.spool.read(digest)
+    except IntegrityError:
+        raise NotFoundError("The file is not kept any more.") from None
+
+
+def _attached(data: bytes, name: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(data, media_type="application/dicom", headers=headers)
+
+
+def _shown(request: Request, digest: str, frame: int | None, longest_px: int | None) -> Response:
+    parts: Parts = request.app.state.parts
     tag = f'"{digest[:24]}-{frame}-{longest_px}"'
     headers = {"etag": tag, "cache-control": "private, max-age=600"}
     if request.headers.get("if-none-match") == tag:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Request
 
 from dicom_node.console import notices
-from dicom_node.console.failures import NotFoundError
 from dicom_node.console.jobs import deeds
+from dicom_node.console.jobs.details import person_of
+from dicom_node.console.jobs.pictures import Number, known_image
 from dicom_node.console.masking import may_see_patients
 from dicom_node.console.pages import confirmation, page
 from dicom_node.console.registry import Entry, Section
 from dicom_node.console.security.guard import Somebody, requires
 from dicom_node.domain.accounts import Identity, Role
-from dicom_node.ports import Deed, ImageRow
+from dicom_node.ports import Deed
 
 if TYPE_CHECKING:
     from fastapi.responses import HTMLResponse, Response
@@ -25,7 +26,6 @@ __all__ = ["SECTION"]
 
 router = APIRouter()
 
-Number = Annotated[int, Path(ge=1, le=2**62)]
 Operator = Annotated[Identity, Depends(requires(Role.OPERATOR))]
 
 
@@ -41,14 +41,16 @@ def quarantine(request: Request, who: Somebody) -> HTMLResponse:
 def image(request: Request, who: Somebody, number: Number) -> HTMLResponse:
     """An image and the terms that decided about it."""
     parts: Parts = request.app.state.parts
-    row, accession = _known(request, number)
+    row, accession = known_image(request, number)
+    patients = may_see_patients(who, parts.access)
     return page(
         request,
         "image.html",
         title=f"Image {number}",
         row=row,
         accession=accession,
-        patients=may_see_patients(who, parts.access),
+        patients=patients,
+        person=person_of(parts, row.image.digest) if patients else (),
         stuck=row.state in ("quarantined", "conflicting"),
     )
 
@@ -58,7 +60,7 @@ def confirm(
     request: Request, who: Operator, number: Number, deed: Literal["release", "cancel"]
 ) -> HTMLResponse:
     """Ask."""
-    row, _ = _known(request, number)
+    row, _ = known_image(request, number)
     return confirmation(
         request,
         title=f"{deed.capitalize()} this image?",
@@ -78,18 +80,10 @@ def settle(
     request: Request, who: Operator, number: Number, deed: Literal["release", "cancel"]
 ) -> Response:
     """Do it."""
-    row, _ = _known(request, number)
+    row, _ = known_image(request, number)
     parts: Parts = request.app.state.parts
     words = deeds.settle_image(parts, who, row.image.sop_instance_uid, Deed(deed))
     return notices.done(request, f"/images/{number}", words)
-
-
-def _known(request: Request, number: int) -> tuple[ImageRow, str]:
-    parts: Parts = request.app.state.parts
-    found = parts.found.image(number)
-    if found is None:
-        raise NotFoundError("There is no such image.")
-    return found
 
 
 SECTION: Final = Section(

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import Query
 
+from dicom_node.console.failures import ForbiddenError
 from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import JobState
 from dicom_node.ports.console import Search
@@ -16,7 +17,7 @@ from dicom_node.ports.console import Search
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PAGE", "Asked", "AskedImages", "AskedJobs", "next_page", "search_of"]
+__all__ = ["PAGE", "Asked", "AskedImages", "AskedJobs", "Search", "next_page", "search_of"]
 
 PAGE = 50
 """Rows of a list; a page of them stays far below 100 kB."""
@@ -70,8 +71,18 @@ class AskedImages(Asked):
     state: ImageState | Nothing = ""
 
 
-def search_of(asked: Asked) -> Search:
-    """What the ledger is asked for."""
+def search_of(asked: Asked, *, patients: bool) -> Search:
+    """What the ledger is asked for.
+
+    Args:
+        asked: The form.
+        patients: Who asks may see patients' identifiers.
+
+    Raises:
+        ForbiddenError: It asks about an identifier that may not be seen: guesses would show it.
+    """
+    if asked.accession and not patients:
+        raise ForbiddenError("The role viewer does not search by Accession Number.")
     return Search(
         state=asked.which,
         route=asked.route.strip(),

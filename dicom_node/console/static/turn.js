@@ -5,6 +5,7 @@ function start(section) {
   const scrub = section.querySelector("[data-scrub]");
   const label = section.querySelector("[data-label]");
   const synthetic = section.querySelector("[data-synthetic]");
+  const strip = section.querySelector(".strip");
   const frames = [...section.querySelectorAll("[data-frame]")];
   if (stage === null || frames.length === 0) return;
 
@@ -15,6 +16,8 @@ function start(section) {
     label.textContent = frame.dataset.name;
     synthetic.hidden = "source" in frame.dataset;
     for (const each of frames) each.toggleAttribute("aria-current", each === frame);
+    const item = frame.parentElement;
+    strip.scrollLeft = item.offsetLeft - strip.offsetLeft - (strip.clientWidth - item.clientWidth) / 2;
     if (scrub !== null) {
       scrub.value = frame.dataset.frame;
       scrub.setAttribute("aria-valuetext", frame.dataset.name);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicom_node.console.filters import seconds, size
+from dicom_node.console.filters import counted, seconds, size
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.jobs import JobState
 
@@ -123,7 +123,7 @@ def _destinations(lanes: Sequence[Lane]) -> list[Trouble]:
         Trouble(
             grave=True,
             words=f"Destination {lane.name} does not answer: {lane.problem}. "
-            f"{lane.waiting + lane.sending} deliveries wait for it.",
+            f"Waiting for it: {counted(lane.waiting + lane.sending, 'deliveries')}.",
             todo="Bring it back, or correct its address. Deliveries are kept and tried again by "
             "themselves; nothing is lost.",
             path=f"/jobs?destination={lane.name}",
@@ -159,13 +159,13 @@ def _quarantine(queues: Queues, lanes: Sequence[Lane]) -> list[Trouble]:
         (queues.jobs.get(JobState.QUARANTINED, 0), "jobs"),
         (sum(lane.stuck for lane in lanes), "deliveries"),
     )
-    words = ", ".join(f"{count} {noun}" for count, noun in counts if count)
+    words = ", ".join(counted(count, noun) for count, noun in counts if count)
     if not words:
         return []
     return [
         Trouble(
             grave=False,
-            words=f"In quarantine: {words}. They wait for a person.",
+            words=f"In quarantine, waiting for a person: {words}.",
             todo="Read the reasons, put right what they name, then release or cancel.",
             path="/quarantine",
             link="Reasons",
@@ -181,7 +181,8 @@ def _waits(queues: Queues, now: float) -> list[Trouble]:
     return [
         Trouble(
             grave=False,
-            words=f"{count} jobs wait for the engine, the oldest for {seconds(now - oldest)}.",
+            words=f"Waiting for the engine: {counted(count, 'jobs')}, the oldest for "
+            f"{seconds(now - oldest)}.",
             todo="Look whether one job fails again and again; else give the engine a GPU or more "
             "workers, or wait.",
             path="/jobs?state=queued",
