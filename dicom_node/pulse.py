@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from dicom_node.console.parts import Part
-from dicom_node.domain.errors import PeerError, RefusedError, describe
+from dicom_node.domain.errors import NodeError, describe
 from dicom_node.monitoring.health import Beating
 
 if TYPE_CHECKING:
@@ -77,6 +77,6 @@ class Pulse:
         try:
             seconds = self._node.client.echo(destination)
             words = f"answered in {seconds * 1000:.0f} ms"
-        except (PeerError, RefusedError) as error:
+        except NodeError as error:
             problem = describe(error)
         return Part(name=name, problem=problem, words=words, at=self._node.clock())
