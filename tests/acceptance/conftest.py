@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,12 @@ from tests.network.objects import free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.fakes.postgresql import Cluster
+
+
+LEDGER = os.environ.get("DICOM_NODE_TEST_LEDGER", "sqlite")
+"""``postgresql``: the nodes of all these suites keep their ledgers in PostgreSQL."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,12 +46,21 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def new_site(folder: Path, weights: Path) -> Site:
+@pytest.fixture(scope="session", autouse=True)
+def _ledgers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every node of these suites keeps its ledger where the environment says."""
+    if LEDGER == "postgresql":
+        Node.everywhere = request.getfixturevalue("postgresql")
+    yield
+    Node.everywhere = None
+
+
+def new_site(folder: Path, weights: Path, server: Cluster | None = None) -> Site:
     """A node and an archive that know each other, not started."""
     node_port = free_port()
     archive = Orthanc(folder / "orthanc", node_port=node_port)
     values = configuration(port=node_port, archive_port=archive.dicom_port, weights=weights)
-    return Site(node=Node(folder, values), archive=archive)
+    return Site(node=Node(folder, values, server=server), archive=archive)
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import itertools
 import json
 import os
 import queue
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psutil
 import yaml
@@ -24,10 +27,13 @@ from pydicom import Dataset, dcmread
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
+from tests.fakes.postgresql import PASSWORD
 from tests.network.objects import free_port, tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from tests.fakes.postgresql import Cluster
 
 VIEWS = 4
 READY_S = 120.0
@@ -99,10 +105,28 @@ def configuration(*, port: int, archive_port: int, weights: Path) -> dict[str, A
 
 
 class Node:
-    """``dicom-node serve`` as users run it."""
+    """``dicom-node serve`` as users run it.
 
-    def __init__(self, folder: Path, values: dict[str, Any]) -> None:
+    Attributes:
+        everywhere: The PostgreSQL of every node that is given none; None: SQLite in its folder.
+    """
+
+    everywhere: ClassVar[Cluster | None] = None
+    _databases = itertools.count(1)
+
+    def __init__(
+        self, folder: Path, values: dict[str, Any], *, server: Cluster | None = None
+    ) -> None:
         self.folder = folder
+        self._server = server or self.everywhere
+        if self._server is not None:
+            self._database = f"node{next(self._databases)}"
+            self._server.fresh(self._database)
+            (folder / "password").write_text(PASSWORD + "\n")
+            values["node"] |= {
+                "database_url": f"postgresql://node@127.0.0.1:{self._server.port}/{self._database}",
+                "database_password_file": "password",
+            }
         self.config = folder / "node.yaml"
         self.config.write_text(yaml.safe_dump(values))
         self.port: int = values["node"]["port"]
@@ -209,6 +233,17 @@ class Node:
         done = CliRunner().invoke(app, [*arguments, "--config", str(self.config)])
         assert done.exit_code == 0, done.output
         return json.loads(done.output)
+
+    def rows(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        """What its ledger answers; ``?`` stands for each of the values."""
+        if self._server is not None:
+            import psycopg
+
+            with psycopg.connect(self._server.address(self._database)) as server:
+                return server.execute(sql.replace("?", "%s").encode(), values).fetchall()
+        file = self.folder / "data" / "ledger.sqlite"
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            return connection.execute(sql, values).fetchall()
 
     def jobs(self) -> list[dict[str, Any]]:
         listed = self.command("jobs", "list", "--json")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance.conftest import LEDGER
 from tests.acceptance.harness import VIEWS, Node, configuration, storescu, wait_until
 from tests.acceptance.radiographs import copy_of
 from tests.acceptance.recorder import Recorder
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.peer
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.skipif(LEDGER != "sqlite", reason="looks into the file of the ledger itself"),
+]
 
 RIGGED = ("-m", "tests.acceptance.rigged", "serve", "--echo")
 JOBS = 10_000

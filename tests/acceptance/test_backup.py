@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dicom_node.settings.root import LEDGER_FILE
+from tests.acceptance.conftest import LEDGER
 from tests.acceptance.harness import Node, storescu, wait_until
 from tests.acceptance.radiographs import copy_of, new_uid
 
 if TYPE_CHECKING:
     from tests.acceptance.conftest import Site
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.slow,
+    pytest.mark.skipif(LEDGER != "sqlite", reason="looks into the file of the ledger itself"),
+]
 
 
 class Sender(threading.Thread):

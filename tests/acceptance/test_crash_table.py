@@ -6,14 +6,13 @@ left is picked up by the next start. Ledger and archive are compared byte by byt
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
 import signal
-import sqlite3
 import threading
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +25,8 @@ from tests.network.objects import data_set_bytes, free_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.fakes.postgresql import Cluster
 
 pytestmark = pytest.mark.peer
 
@@ -80,20 +81,26 @@ class Bench:
         self.node.start(RIGGED, forget=False)
 
 
-@pytest.fixture(scope="module")
-def module_bench(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Bench]:
-    folder = tmp_path_factory.mktemp("bench")
+@contextlib.contextmanager
+def new_bench(folder: Path, weights: Path, server: Cluster | None = None) -> Iterator[Bench]:
+    """Both, running."""
     port = free_port()
     archive = Recorder("ORTHANC", node_port=port)
     values = configuration(port=port, archive_port=archive.port, weights=weights)
     values["destinations"][0] |= {"commitment": "required", "commitment_timeout_s": 4}
-    node = Node(folder, values)
+    node = Node(folder, values, server=server)
     node.start(RIGGED)
     try:
         yield Bench(node=node, archive=archive)
     finally:
         node.kill()
         archive.stop()
+
+
+@pytest.fixture(scope="module")
+def module_bench(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Bench]:
+    with new_bench(tmp_path_factory.mktemp("bench"), weights) as made:
+        yield made
 
 
 @pytest.fixture
@@ -113,12 +120,6 @@ def new_image(folder: Path) -> tuple[str, Path]:
     return str(dataset.SOPInstanceUID), path
 
 
-def rows(node: Node, sql: str, *values: str) -> list[tuple[str, ...]]:
-    file = node.folder / "data" / "ledger.sqlite"
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-        return connection.execute(sql, values).fetchall()
-
-
 DERIVED = """
     SELECT derived.sop_instance_uid, derived.digest FROM derived
     JOIN jobs ON jobs.id = derived.job_id JOIN images ON images.id = jobs.image_id
@@ -135,19 +136,19 @@ def check_delivered_once(bench: Bench, uid: str) -> None:
     """One row, one job, one delivery; the archive has what the ledger says, byte by byte."""
     node = bench.node
     wait_until(
-        lambda: rows(node, STATES, uid) == [("done", "committed")],
-        40,
-        f"the image's way to its end: {rows(node, STATES, uid)} {node.tail()}",
+        lambda: node.rows(STATES, uid) == [("done", "committed")],
+        120,
+        f"the image's way to its end: {node.rows(STATES, uid)} {node.tail()}",
     )
-    assert len(rows(node, "SELECT id FROM images WHERE sop_instance_uid = ?", uid)) == 1
-    derived = dict(rows(node, DERIVED, uid))
+    assert len(node.rows("SELECT id FROM images WHERE sop_instance_uid = ?", uid)) == 1
+    derived = dict(node.rows(DERIVED, uid))
     assert len(derived) == VIEWS
     for made, digest in derived.items():
         data = (node.folder / "data" / "spool" / digest[:2] / f"{digest}.dcm").read_bytes()
         assert hashlib.sha256(data).hexdigest() == digest, "a file that is not whole"
         content = hashlib.sha256(data_set_bytes(data)).hexdigest()
         assert set(bench.archive.stored[made]) == {content}, "one UID, two contents"
-    claimed = {made for (made,) in rows(node, "SELECT sop_instance_uid FROM derived")}
+    claimed = {made for (made,) in node.rows("SELECT sop_instance_uid FROM derived")}
     assert set(bench.archive.stored) == claimed, "the archive has what the ledger knows nothing of"
     spool = node.folder / "data" / "spool"
     assert list(spool.glob("*/*.tmp")) == []
@@ -155,7 +156,7 @@ def check_delivered_once(bench: Bench, uid: str) -> None:
 
 def check_source_is_safe(bench: Bench, uid: str) -> None:
     """What was acknowledged, or may have been, lies in the spool, whole, with its row."""
-    ((digest,),) = rows(bench.node, "SELECT digest FROM images WHERE sop_instance_uid = ?", uid)
+    ((digest,),) = bench.node.rows("SELECT digest FROM images WHERE sop_instance_uid = ?", uid)
     file = bench.node.folder / "data" / "spool" / digest[:2] / f"{digest}.dcm"
     assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
 
@@ -230,4 +231,4 @@ def test_the_restarts_delivered_nothing_under_two_uids(bench: Bench) -> None:
     """Runs after the others of this file: no content came twice, and none is unaccounted for."""
     contents = [digests[0] for digests in bench.archive.stored.values()]
     assert len(set(contents)) == len(contents)
-    assert len(contents) == VIEWS * len(rows(bench.node, "SELECT id FROM jobs"))
+    assert len(contents) == VIEWS * len(bench.node.rows("SELECT id FROM jobs"))
