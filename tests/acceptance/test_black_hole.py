@@ -1,0 +1,135 @@
+"""A destination behind a network that drops every packet, in a namespace of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acceptance.harness import VIEWS, Node, configuration, storescu, wait_until
+from tests.acceptance.recorder import Recorder
+from tests.acceptance.test_crashes import write_copies
+from tests.network.objects import free_port, tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.peer, pytest.mark.slow]
+
+RIGGED = ("-m", "tests.acceptance.rigged", "serve", "--echo")
+IMAGES = 3
+PORT = 11112
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hole:
+    """A namespace that swallows what is sent to an address, until it has that address."""
+
+    name: str
+    address: str
+
+    def open(self) -> None:
+        ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", self.name)
+
+    def run(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["ip", "netns", "exec", self.name, *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture
+def hole() -> Iterator[Hole]:
+    if shutil.which("ip") is None:
+        pytest.skip("needs ip (Debian: iproute2) on this machine")
+    number = os.getpid()
+    inside, outside = f"in{number}", f"out{number}"
+    network = f"198.18.{number % 256}"  # RFC 2544: not in use anywhere
+    try:
+        ip("netns", "add", inside)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"a network namespace cannot be made here: {error.stderr.strip()}")
+    try:
+        try:
+            ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", inside)
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"a network cannot be made here: {error.stderr.strip()}")
+        ip("address", "add", f"{network}.1/24", "dev", outside)
+        ip("link", "set", outside, "up")
+        ip("-n", inside, "link", "set", "lo", "up")
+        ip("-n", inside, "link", "set", inside, "up")
+        shown = subprocess.run(
+            ["ip", "netns", "exec", inside, "cat", f"/sys/class/net/{inside}/address"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        # Nobody answers for the address, but frames for it go there and end there.
+        hardware = shown.stdout.strip()
+        ip("neighbour", "add", f"{network}.2", "lladdr", hardware, "dev", outside)
+        yield Hole(name=inside, address=f"{network}.2")
+    finally:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            ip("link", "delete", outside)
+        ip("netns", "delete", inside)
+
+
+def test_a_destination_that_packets_do_not_reach_delays_no_other_and_gets_all_when_they_do(
+    hole: Hole, tmp_path: Path, weights: Path
+) -> None:
+    port = free_port()
+    near = Recorder("ORTHANC", node_port=port)
+    values = configuration(port=port, archive_port=near.port, weights=weights)
+    away = {**values["destinations"][0], "name": "away", "ae_title": "AWAY"}
+    values["destinations"].append(away | {"host": hole.address, "port": PORT})
+    values["routes"][0]["send_to"].append("away")
+    node = Node(tmp_path, values)
+    (arrived := tmp_path / "arrived").mkdir()
+    archive = None
+    try:
+        node.start(RIGGED)
+        descriptors = node.process.num_fds()
+        for path in write_copies(tmp_path, IMAGES).values():
+            assert storescu(node.port, path) == 0
+        wait_until(lambda: len(near.stored) == IMAGES * VIEWS, 120, "all views to be near")
+        failed = node.wait_for("a delivery failed and is sent again", 120)
+        assert failed["destination"] == "away"
+        assert not list(arrived.iterdir())
+        assert states(node, "away") <= {"pending", "sending"}
+        wait_until(lambda: states(node, "pacs") == {"closed"}, 60, "the near ones to be closed")
+        assert node.process.num_fds() <= descriptors + 20
+
+        archive = hole.run(tool("storescp"), "-aet", "AWAY", "-od", str(arrived), "+uf", str(PORT))
+        hole.open()
+        wait_until(
+            lambda: len(list(arrived.iterdir())) == IMAGES * VIEWS, 180, "all views to be away"
+        )
+        wait_until(lambda: states(node, "away") == {"closed"}, 60, "those to be closed too")
+        assert {len(sent) for sent in near.stored.values()} == {1}
+        assert node.stop() == 0
+    finally:
+        node.kill()
+        near.stop()
+        if archive is not None:
+            archive.kill()
+            archive.wait()
+
+
+def states(node: Node, destination: str) -> set[str]:
+    return {
+        delivery["state"]
+        for job in node.jobs()
+        for delivery in job["deliveries"]
+        if delivery["destination"] == destination
+    }
