@@ -8,17 +8,20 @@ import os
 import socket
 import struct
 import time
+import urllib.error
+import urllib.request
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import yaml
 from pydicom import Dataset, Sequence, config
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pynetdicom import AE, build_context
 from pynetdicom import _config as pynetdicom_config
+from typer.testing import CliRunner
 
+from dicom_node.cli import app
 from tests.acceptance.harness import Node, configuration, wait_until
 from tests.acceptance.radiographs import copy_of, new_uid
 from tests.network.objects import dcmtk_archive, free_port
@@ -34,6 +37,8 @@ BIRTH = "19420317"
 NUMBER = "1.234567"
 EXPLICIT = "1.2.840.10008.1.2.1"
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
+PUSH_MODEL = "1.2.840.10008.1.20.1"
+PUSH_INSTANCE = "1.2.840.10008.1.20.1.1"
 COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
 
 ABOUT_PATIENTS = (
@@ -221,8 +226,8 @@ def test_nothing_about_a_patient_is_written_where_it_does_not_belong(
                 "when": {"attribute": "PatientAge", "range": {"at_least": 120}},
             },
         )
+        values["monitoring"] = {"enabled": True, "port": (watching := free_port())}
         node = Node(tmp_path, values)
-        node.config.write_text(yaml.safe_dump(values))
         try:
             node.start(within_s=120)
             statuses = _send_everything(node, tmp_path / "sent", sender)
@@ -237,13 +242,17 @@ def test_nothing_about_a_patient_is_written_where_it_does_not_belong(
                 90,
                 "a delivery that fails",
             )
+            seen = {tmp_path / name: _get(watching, name) for name in ("metrics", "health/ready")}
+            found = CliRunner().invoke(app, ["verify-store", "--config", str(node.config)])
+            seen[tmp_path / "verify-store"] = found.output.encode()
         finally:
             if node.process.is_running():
                 node.stop()
             node.kill()
     assert 0 in statuses
     assert any(status not in (0, None) for status in statuses)
-    written = {path: path.read_bytes() for path in files_of(node)}
+    written = seen | {path: path.read_bytes() for path in files_of(node)}
+    assert b"dicom_node_" in written[tmp_path / "metrics"]
     assert any(path.name == "trail.log" for path in written)
     written[tmp_path / "stderr.txt"] = (tmp_path / "stderr.txt").read_bytes()
     written[tmp_path / "log"] = "\n".join(map(str, node.lines)).encode()
@@ -254,6 +263,34 @@ def test_nothing_about_a_patient_is_written_where_it_does_not_belong(
             context = data[max(0, at - 300) : at + 60]
             assert at < 0, f"{path.name}: {context!r}"
     _nobody_else_reads(node.folder / "data")
+
+
+def _get(port: int, path: str) -> bytes:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=60) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read()
+
+
+def _ask_about(port: int) -> int:
+    """Whether instances are committed whose identifiers are names; the status of the answer."""
+    association = AE(ae_title="STORESCU").associate(
+        "127.0.0.1", port, contexts=[build_context(PUSH_MODEL)], ae_title="SYNTH"
+    )
+    assert association.is_established
+    item, demand = Dataset(), Dataset()
+    for dataset, keywords in (
+        (item, ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")),
+        (demand, ("TransactionUID",)),
+    ):
+        for keyword in keywords:
+            dataset[keyword] = DataElement(keyword, "UI", MARK, validation_mode=config.IGNORE)
+    demand.ReferencedSOPSequence = Sequence([item])
+    answer, _ = association.send_n_action(demand, 1, PUSH_MODEL, PUSH_INSTANCE)
+    association.release()
+    return int(answer.get("Status", -1))
 
 
 def _send_everything(
@@ -288,6 +325,7 @@ def _send_everything(
     data = bytes(compressed.PixelData)
     compressed.PixelData = data[:200] + (MARK * 20).encode() + data[340:]
     go("compressed", compressed, JPEG_2000)
+    statuses.append(_ask_about(node.port))
     for kind in (1, 4, 9):
         with socket.create_connection(("127.0.0.1", node.port)) as connection:
             text = MARK.encode() * 30
