@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
 SECRET = "hunter2-and-more"
+TOKEN = "Bearer hunter2-and-more"
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """A node whose database is away; its password is in a file that only its owner may read."""
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node whose database is away, with a password in a file and a token in its environment."""
+    monkeypatch.setenv("ARCHIVE_TOKEN", TOKEN)
     (tmp_path / "password").write_text(SECRET + "\n")
     (tmp_path / "password").chmod(0o600)
     node = {
@@ -30,7 +32,12 @@ def config(tmp_path: Path) -> Path:
         "database_password_file": "password",
     }
     path = tmp_path / "node.yaml"
-    path.write_text(yaml.safe_dump({"node": node}))
+    archive = {
+        "name": "archive",
+        "url": "https://archive.example/dicom-web",
+        "authorization_env": "ARCHIVE_TOKEN",
+    }
+    path.write_text(yaml.safe_dump({"node": node, "destinations": [archive]}))
     return path
 
 
