@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dicom_node.domain.errors import RuleError
 from dicom_node.domain.legible import legible
@@ -31,6 +31,7 @@ __all__ = [
     "Present",
     "Range",
     "decide",
+    "guard_terms",
     "judge",
 ]
 
@@ -193,27 +194,40 @@ def _leaf_text(leaf: Equals | OneOf | Matches | Range | Present) -> str:
             return f"{name} {'present' if wanted else 'absent'}"
 
 
-def _guard(header: Header) -> Ignore | None:
-    """The fixed guards, before any rule: nothing synthetic comes in again, nothing from QC."""
-    guards = (
-        ("SyntheticData", "YES", "the image is synthetic (Synthetic Data is YES)"),
-        ("QualityControlImage", "YES", "the image is a quality control image"),
-    )
-    for keyword, value, reason in guards:
-        if _fold(header.first(keyword)) == _fold(value):
-            term = Term(
-                route="guard",
-                path=keyword,
-                text=f"{keyword} is not {value}",
-                actual=legible(header.first(keyword)),
-                holds=False,
-            )
-            return Ignore(reason=f"guard: {reason}", terms=(term,))
-    if header.manufactured_here:
-        term = Term(
-            route="guard", path="equipment", text="not made by this product", actual="", holds=False
+_FLAGGED: Final = (
+    ("SyntheticData", "YES", "the image is synthetic (Synthetic Data is YES)"),
+    ("QualityControlImage", "YES", "the image is a quality control image"),
+)
+
+
+def guard_terms(header: Header) -> tuple[Term, ...]:
+    """The fixed guards, each as it came out: nothing synthetic comes in again, nothing from QC."""
+    flagged = tuple(
+        Term(
+            route="guard",
+            path=keyword,
+            text=f"{keyword} is not {value}",
+            actual=legible(header.first(keyword)),
+            holds=_fold(header.first(keyword)) != _fold(value),
         )
-        return Ignore(reason="guard: the image was made by this product", terms=(term,))
+        for keyword, value, _ in _FLAGGED
+    )
+    ours = Term(
+        route="guard",
+        path="equipment",
+        text="not made by this product",
+        actual="",
+        holds=not header.manufactured_here,
+    )
+    return (*flagged, ours)
+
+
+def _guard(header: Header) -> Ignore | None:
+    """The first guard that does not let an image through, before any rule."""
+    reasons = (*(reason for _, _, reason in _FLAGGED), "the image was made by this product")
+    for term, reason in zip(guard_terms(header), reasons, strict=True):
+        if not term.holds:
+            return Ignore(reason=f"guard: {reason}", terms=(term,))
     return None
 
 

@@ -4,7 +4,16 @@
 converts to the domain; the composition root takes it apart.
 """
 
-from dicom_node.settings.loading import json_schema, load
+from dicom_node.settings.loading import json_schema, load, load_text, problems_in
+from dicom_node.settings.origin import Origin, text_digest
 from dicom_node.settings.root import Settings
 
-__all__ = ["Settings", "json_schema", "load"]
+__all__ = [
+    "Origin",
+    "Settings",
+    "json_schema",
+    "load",
+    "load_text",
+    "problems_in",
+    "text_digest",
+]

@@ -18,7 +18,7 @@ import yaml
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.settings.problems import Location, Problem
 
-__all__ = ["Document", "read"]
+__all__ = ["Document", "parse", "plain", "read", "read_text"]
 
 _RESOLVERS: Final = (
     ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -74,21 +74,45 @@ class Document:
         return f"{problem} (line {line})" if line is not None else str(problem)
 
 
-def read(path: Path) -> Document:
-    """Read a configuration file.
+def read_text(path: Path) -> str:
+    """The text of a configuration file, line ends as they are.
 
     Raises:
-        ConfigurationError: It is not there, not text, not YAML, or holds a key twice.
+        ConfigurationError: It is not there or not text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: is not UTF-8 text ({error.reason})") from None
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
-    loader = _CoreLoader(text)
+
+
+def read(path: Path) -> Document:
+    """Read a configuration file.
+
+    Raises:
+        ConfigurationError: It is not there, not text, not YAML, or holds a key twice.
+    """
+    return parse(read_text(path), path)
+
+
+def parse(text: str, path: Path) -> Document:
+    """Read the text of a configuration.
+
+    Args:
+        text: YAML.
+        path: Where it lies or will lie, for messages.
+
+    Raises:
+        ConfigurationError: It is not YAML, or holds a key twice.
+    """
+    try:
+        loader = _CoreLoader(text)
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        raise ConfigurationError(f"{path}: is not YAML ({error})") from None
     try:
         root = loader.get_single_node()
         if root is None:
@@ -101,6 +125,16 @@ def read(path: Path) -> Document:
         raise ConfigurationError(f"{path}: {_syntax(error)}") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: is not YAML ({error})") from None
+    finally:
+        loader.dispose()
+
+
+def plain(text: str) -> Any:
+    """What a plain scalar of this text would be read as."""
+    loader = _CoreLoader("")
+    try:
+        tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+        return loader.construct_object(yaml.ScalarNode(tag, text))
     finally:
         loader.dispose()
 

@@ -28,10 +28,12 @@ class Problem:
     Attributes:
         location: Where.
         message: What, and what to do.
+        line: Of the file, from 1; None when it is not known.
     """
 
     location: Location
     message: str
+    line: int | None = None
 
     @property
     def path(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 import synthesis
@@ -17,6 +17,7 @@ from dicom_node.settings import references
 from dicom_node.settings.console import ConsoleSettings
 from dicom_node.settings.fields import Name, Section
 from dicom_node.settings.monitoring import MonitoringSettings
+from dicom_node.settings.origin import Origin
 from dicom_node.settings.passwords import with_password
 from dicom_node.settings.peers import PeerSettings
 from dicom_node.settings.problems import REFERENCES
@@ -68,6 +69,24 @@ class Settings(Section):
     """The audit trail."""
     retention: RetentionSettings = RetentionSettings()
     """How long files are kept."""
+
+    _origin: Origin | None = PrivateAttr(default=None)
+
+    @property
+    def origin(self) -> Origin | None:
+        """The file it was read from; None when it was made otherwise."""
+        return self._origin
+
+    def came_from(self, origin: Origin) -> None:
+        """Remember the file it was read from."""
+        self._origin = origin
+
+    def __eq__(self, other: object) -> bool:
+        # What is configured counts, not the file it came from.
+        return isinstance(other, Settings) and self.model_dump() == other.model_dump()
+
+    def __hash__(self) -> int:
+        return hash(self.digest())
 
     @model_validator(mode="after")
     def _references_lead_somewhere(self) -> Self:
