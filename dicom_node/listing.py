@@ -153,6 +153,7 @@ def image_json(row: ImageRow) -> dict[str, Any]:
         "decision": decision.decided_as.value if decision else None,
         "route": (decision.route or None) if decision else None,
         "reason": decision.reason if decision else "waiting to be planned",
+        "version": decision.version if decision else None,
         "sop_class_uid": row.image.sop_class_uid,
         "calling_ae_title": row.image.calling_ae_title,
         "digest": row.image.digest,

@@ -14,7 +14,7 @@ from dicom_node.ports.console import ConsoleLedger
 from dicom_node.ports.engine import Engine
 from dicom_node.ports.figures import FigureLedger, Queues
 from dicom_node.ports.files import Spool, SpooledFile
-from dicom_node.ports.ledger import CommitmentLedger, Ledger, NodeLedger
+from dicom_node.ports.ledger import CommitmentLedger, Ledger, NodeLedger, VersionLedger
 from dicom_node.ports.peers import CommitmentClient, ReportClient, StoreClient
 from dicom_node.ports.receiving import DemandReceiver, Receipt, ReceivedObject, Receiver
 from dicom_node.ports.rows import (
@@ -28,7 +28,9 @@ from dicom_node.ports.rows import (
     Kind,
     NewImage,
     NewJob,
+    NewVersion,
     Product,
+    Version,
 )
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "Ledger",
     "NewImage",
     "NewJob",
+    "NewVersion",
     "NodeLedger",
     "Product",
     "Queues",
@@ -66,6 +69,8 @@ __all__ = [
     "SpooledFile",
     "StoreClient",
     "StudyQuery",
+    "Version",
+    "VersionLedger",
 ]
 
 Clock = Callable[[], float]

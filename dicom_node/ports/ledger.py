@@ -22,10 +22,12 @@ from dicom_node.ports.rows import (
     Kind,
     NewImage,
     NewJob,
+    NewVersion,
     Product,
+    Version,
 )
 
-__all__ = ["CommitmentLedger", "Ledger", "NodeLedger"]
+__all__ = ["CommitmentLedger", "Ledger", "NodeLedger", "VersionLedger"]
 
 
 class Ledger(Protocol):
@@ -284,5 +286,23 @@ class CommitmentLedger(Protocol):
         ...
 
 
-class NodeLedger(Ledger, CommitmentLedger, FigureLedger, Protocol):
+class VersionLedger(Protocol):
+    """The rows of the configuration's versions; every method is one transaction, as in `Ledger`."""
+
+    def record_version(self, version: NewVersion, now: float) -> Version:
+        """Write down what is in force from now on. When the newest version has this digest already,
+        nothing is written and that one is the answer.
+        """
+        ...
+
+    def versions(self, *, limit: int = 1000) -> tuple[Version, ...]:
+        """Versions, newest first."""
+        ...
+
+    def version(self, number: int) -> Version | None:
+        """The version of a number; None when there is none."""
+        ...
+
+
+class NodeLedger(Ledger, CommitmentLedger, FigureLedger, VersionLedger, Protocol):
     """All rows of a node."""

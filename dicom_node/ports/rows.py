@@ -22,7 +22,9 @@ __all__ = [
     "Kind",
     "NewImage",
     "NewJob",
+    "NewVersion",
     "Product",
+    "Version",
 ]
 
 
@@ -50,13 +52,16 @@ class NewImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRow:
-    """A decision as it is stored."""
+    """A decision as it is stored. ``version`` is the number of the configuration's version whose
+    rules decided; None when none was written down.
+    """
 
     decided_as: DecidedAs
     route: str
     route_digest: str
     reason: str
     terms: tuple[Term, ...]
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,40 @@ class JobRow:
     deliveries: tuple[DeliveryRow, ...]
     events: tuple[tuple[float, str, str], ...] = ()
     """(unix seconds, event, detail) in order; filled in by ``job()``, empty in ``jobs()``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVersion:
+    """A configuration to write down as the version that is in force from now on.
+
+    Attributes:
+        digest: SHA-256 of the text.
+        text: The YAML, every byte of it.
+        author: Who changed it.
+        comment: What for, in words of a person; may be empty.
+    """
+
+    digest: str
+    text: str
+    author: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A configuration that was in force from a time on.
+
+    Attributes:
+        number: Counts up; the same text may come again under another number.
+        version: What was written down.
+        at: Unix seconds.
+        parent: Number of the version before it; None for the first.
+    """
+
+    number: int
+    version: NewVersion
+    at: float
+    parent: int | None
 
 
 class Kind(StrEnum):

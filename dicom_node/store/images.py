@@ -110,6 +110,7 @@ def decide(
         route_digest=decision.route_digest,
         reason=decision.reason,
         terms=terms_to_json(decision.terms),
+        version_id=decision.version,
     )
     for new_job in new_jobs:
         add_job(connection, image_id, new_job, now)
@@ -180,6 +181,7 @@ def from_row(row: sa.Row[Any]) -> ImageRow:
             route_digest=row.route_digest,
             reason=row.reason,
             terms=terms_from_json(row.terms),
+            version=row.version_id,
         )
     return ImageRow(
         id=row.id,

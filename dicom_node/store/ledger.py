@@ -14,6 +14,7 @@ from dicom_node.store import (
     overview,
     retention,
     settling,
+    versions,
     waiting,
 )
 from dicom_node.store.accounts import SqlAccounts
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
         Kind,
         NewImage,
         NewJob,
+        NewVersion,
         Product,
         Queues,
         Receipt,
+        Version,
     )
 
 __all__ = ["SqlLedger", "open_ledger", "read_ledger"]
@@ -80,7 +83,7 @@ def read_ledger(url: str) -> SqlLedger:
 
 
 class SqlLedger:
-    """A `ports.Ledger` and `ports.CommitmentLedger` in SQLite or PostgreSQL.
+    """A `ports.NodeLedger` in SQLite or PostgreSQL.
 
     Any number of threads may use one object.
     """
@@ -346,6 +349,21 @@ class SqlLedger:
     def console(self) -> SqlConsole:
         """The rows as the console shows them."""
         return SqlConsole(self._database)
+
+    def record_version(self, version: NewVersion, now: float) -> Version:
+        """See `ports.VersionLedger.record_version`."""
+        with self._database.write() as connection:
+            return versions.record(connection, version, now)
+
+    def versions(self, *, limit: int = 1000) -> tuple[Version, ...]:
+        """See `ports.VersionLedger.versions`."""
+        with self._database.read() as connection:
+            return versions.newest(connection, limit)
+
+    def version(self, number: int) -> Version | None:
+        """See `ports.VersionLedger.version`."""
+        with self._database.read() as connection:
+            return versions.find(connection, number)
 
     def close(self) -> None:
         """Release the connections."""

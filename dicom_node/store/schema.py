@@ -2,8 +2,9 @@
 
 ``images`` 1 - n ``jobs`` 1 - n ``derived`` and ``deliveries``; ``sends`` is what each delivery has
 to bring and what the destination answered; ``commitments`` what was asked of it, ``demands`` what
-peers ask of us; ``events`` is the diary of every change. ``accounts`` 1 - n ``console_sessions``
-and ``api_tokens`` are those who use the console.
+peers ask of us; ``events`` is the diary of every change; ``versions`` the configurations that were
+in force, by which images were decided. ``accounts`` 1 - n ``console_sessions`` and ``api_tokens``
+are those who use the console.
 
 Times are Unix seconds. A change of these tables needs a migration and a new `REVISION`.
 """
@@ -53,9 +54,10 @@ __all__ = [
     "sends",
     "sessions",
     "tokens",
+    "versions",
 ]
 
-REVISION: Final = "0007"
+REVISION: Final = "0008"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -75,6 +77,20 @@ _Id = BigInteger().with_variant(Integer(), "sqlite")
 def _one_of(column: str, kind: type[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(member.value) for member in kind)})"
 
+
+versions: Final = Table(
+    "versions",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("yaml", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("parent_id", ForeignKey("versions.id")),
+    CheckConstraint("parent_id IS NULL OR parent_id < id", name="parent"),
+    sqlite_autoincrement=True,
+)
 
 images: Final = Table(
     "images",
@@ -96,6 +112,7 @@ images: Final = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("terms", Text, nullable=False, server_default="[]"),
     Column("decided_at", Double),
+    Column("version_id", ForeignKey("versions.id")),
     Column("file_removed_at", Double),
     Column(
         "cancelled_at",

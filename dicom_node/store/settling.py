@@ -79,6 +79,7 @@ def _settle_images(connection: sa.Connection, deed: Deed, chosen: Chosen, now: f
                 decided_at=None,
                 route="",
                 route_digest="",
+                version_id=None,
                 reason="",
                 terms="[]",
             )

@@ -30,6 +30,7 @@ from dicom_node.ports import (
     JobRow,
     Kind,
     Receipt,
+    Version,
 )
 from dicom_node.store.images import CONFLICT_REASON
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from dicom_node.domain.identifiers import JobKey
-    from dicom_node.ports import NewImage, NewJob, Product
+    from dicom_node.ports import NewImage, NewJob, NewVersion, Product
 
 CLOSED_JOB = {JobState.DONE, JobState.CANCELLED}
 CLOSED_DELIVERY = {DeliveryState.CLOSED, DeliveryState.COMMITTED, DeliveryState.CANCELLED}
@@ -86,6 +87,7 @@ class MemoryLedger:
         self._jobs: list[_Job] = []
         self._deliveries: list[_Delivery] = []
         self._gone: set[str] = set()
+        self._versions: list[Version] = []
 
     @_locked
     def record_image(self, image: NewImage, now: float) -> Receipt:
@@ -479,6 +481,24 @@ class MemoryLedger:
         sources = {i.row.image.digest for i in self._images}
         made = {p.instance.digest for j in self._jobs for p in j.products}
         return frozenset(sources | made) - self._gone
+
+    @_locked
+    def record_version(self, version: NewVersion, now: float) -> Version:
+        if self._versions and self._versions[-1].version.digest == version.digest:
+            return self._versions[-1]
+        parent = len(self._versions) or None
+        self._versions.append(
+            Version(number=len(self._versions) + 1, version=version, at=now, parent=parent)
+        )
+        return self._versions[-1]
+
+    @_locked
+    def versions(self, *, limit: int = 1000) -> tuple[Version, ...]:
+        return tuple(self._versions[::-1][:limit])
+
+    @_locked
+    def version(self, number: int) -> Version | None:
+        return next((each for each in self._versions if each.number == number), None)
 
     def close(self) -> None:
         pass

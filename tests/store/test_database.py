@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 import subprocess
@@ -154,7 +155,18 @@ def definitions(sql: str) -> list[str]:
             found.append("")
         else:
             found[-1] += letter
-    return [" ".join(each.split()) for each in found]
+    parts = [" ".join(each.split()) for each in found]
+    return [each for part in parts for each in _told_apart(part)]
+
+
+def _told_apart(part: str) -> list[str]:
+    """A column that was added with its foreign key, as two: so are those of new tables."""
+    added = re.fullmatch(r"(\w+) (\w+) CONSTRAINT (\w+) REFERENCES (\w+) \((\w+)\)", part)
+    if added is None:
+        return [part]
+    name, kind, key, table, column = added.groups()
+    reference = f"CONSTRAINT {key} FOREIGN KEY({name}) REFERENCES {table} ({column})"
+    return [f"{name} {kind}", reference]
 
 
 def test_the_migrations_make_every_constraint_of_the_code(path: Path, sqlite_url: str) -> None:
