@@ -35,25 +35,28 @@ from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
 from dicom_node.network.syslog import SyslogShipper, SyslogTarget
-from dicom_node.network.tls import CertificateWatch, Credentials, check_files, own_credentials
+from dicom_node.network.tls import CertificateWatch, Credentials, own_credentials
 from dicom_node.network.web import DicomWebClient
+from dicom_node.rulebook import Applying, Rulebook, prepare, written_down
 from dicom_node.services.committing import Committing, Hearing
 from dicom_node.services.delivering import Delivering
 from dicom_node.services.fetching import Fetching
+from dicom_node.services.outlets import Outlet, Outlets
 from dicom_node.services.planning import Planning
 from dicom_node.services.receiving import Backlog, Receiving
 from dicom_node.services.recovering import Recovering
 from dicom_node.services.reporting import Demanding, Reporting
 from dicom_node.services.retaining import Retaining
+from dicom_node.services.ruling import DestinationNames, Policies, Rules
 from dicom_node.services.synthesizing import Synthesizing
 from dicom_node.store.ledger import open_ledger
 from dicom_node.store.spool import FileSpool
-from synthesis.digest import weights_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from dicom_node.domain.routes import Destination
     from dicom_node.monitoring.server import MonitoringServer
     from dicom_node.ports import Clock, Engine, NodeLedger, Spool, StoreClient
     from dicom_node.settings import Settings
@@ -76,9 +79,14 @@ class Bell:
         self._events.append(event)
         return event
 
+    def forget(self, event: threading.Event) -> None:
+        """Set an event no more."""
+        with contextlib.suppress(ValueError):
+            self._events.remove(event)
+
     def ring(self) -> None:
         """Wake all."""
-        for event in self._events:
+        for event in tuple(self._events):
             event.set()
 
 
@@ -98,8 +106,9 @@ class Node:
         scp: Towards peers.
         planning: Service.
         synthesizing: Service, one an engine.
-        delivering: Service, one a destination.
-        committing: Service, one a destination.
+        rules: In force.
+        outlets: Services of each destination.
+        rulebook: Keeps configuration file and node together; None without a file.
         reporting: Service.
         recovering: Service.
         retaining: Service.
@@ -123,8 +132,9 @@ class Node:
     scp: StorageScp
     planning: Planning
     synthesizing: tuple[Synthesizing, ...]
-    delivering: tuple[Delivering, ...]
-    committing: tuple[Committing, ...]
+    rules: Rules
+    outlets: Outlets
+    rulebook: Rulebook | None
     reporting: Reporting
     recovering: Recovering
     retaining: Retaining
@@ -161,10 +171,8 @@ def build(
         ConfigurationError: Weights, ledger or spool are not usable.
         CapacityError: The ledger does not answer.
     """
-    models = settings.model_paths()
-    destinations = settings.to_destinations()
-    check_files(settings.to_tls(), destinations, settings.syslog_tls())
-    weights = {name: _digest(path, f"models.{name}.path") for name, path in models.items()}
+    prepared = prepare(settings)
+    models, destinations = prepared.models, prepared.destinations
     with contextlib.ExitStack() as undo:
         if ledger is None:
             ledger = open_ledger(settings.database_url())
@@ -175,10 +183,11 @@ def build(
             engines = _engines(settings, models)
         caller = PynetStoreClient(settings.node.ae_title)
         if client is None:
-            by_web = any(each.web is not None for each in destinations)
-            client = AnyStoreClient(caller, DicomWebClient()) if by_web else caller
+            client = AnyStoreClient(caller, DicomWebClient())
         bell, stopping = Bell(), threading.Event()
         metrics = Metrics()
+        version = written_down(ledger, settings, clock())
+        rules = Rules(prepared.rule_set(version))
         trail = _trail(settings, clock, bell.ring)
         record = _nobody if trail is None else trail.record
         us, ids = settings.node.ae_title, settings.audit.patient_ids
@@ -186,7 +195,7 @@ def build(
         tls = None if files is None else Credentials(files, server_side=True)
         hearing = Hearing(
             ledger=ledger,
-            policies={destination.name: destination.retry for destination in destinations},
+            policies=Policies(rules),
             otherwise=RetryPolicy(),
             clock=clock,
             wake=bell.ring,
@@ -209,6 +218,34 @@ def build(
             ),
             metrics=metrics,
         )
+
+        def outlet(destination: Destination) -> Outlet:
+            return Outlet(
+                destination=destination,
+                delivering=Delivering(
+                    ledger=ledger,
+                    spool=spool,
+                    client=MeteredStoreClient(
+                        client=AuditedStoreClient(client, record, ae_title=us, patient_ids=ids),
+                        metrics=metrics,
+                    ),
+                    destination=destination,
+                    clock=clock,
+                    jitter=jitter,
+                    stopping=stopping.is_set,
+                ),
+                committing=Committing(
+                    ledger=ledger,
+                    client=MeteredCommitment(client=commitment, metrics=metrics),
+                    hearing=hearing,
+                    destination=destination,
+                    clock=clock,
+                    jitter=jitter,
+                    new_uid=new_uid,
+                    stopping=stopping.is_set,
+                ),
+            )
+
         scp = StorageScp(
             ae_title=settings.node.ae_title,
             host=settings.node.host,
@@ -227,6 +264,26 @@ def build(
                 network_s=settings.node.idle_timeout_s,
             ),
         )
+        outlets = Outlets(outlet, destinations)
+        rulebook = None
+        if settings.origin is not None:
+            rulebook = Rulebook(
+                settings,
+                Applying(
+                    running=settings,
+                    peers=_peers,
+                    rules=rules,
+                    outlets=outlets,
+                    scp=scp,
+                    commitment=commitment,
+                    engines=engines,
+                    ledger=ledger,
+                    audit=record,
+                    clock=clock,
+                    wake=bell.ring,
+                ),
+                version=version,
+            )
         node = Node(
             settings=settings,
             clock=clock,
@@ -240,9 +297,7 @@ def build(
             planning=Planning(
                 ledger=ledger,
                 spool=spool,
-                routes=settings.to_routes(),
-                destinations={destination.name: destination for destination in destinations},
-                weights=weights,
+                rules=rules,
                 wake=bell.ring,
                 on_decision=metrics.decision,
             ),
@@ -258,40 +313,15 @@ def build(
                 )
                 for engine in engines
             ),
-            delivering=tuple(
-                Delivering(
-                    ledger=ledger,
-                    spool=spool,
-                    client=MeteredStoreClient(
-                        client=AuditedStoreClient(client, record, ae_title=us, patient_ids=ids),
-                        metrics=metrics,
-                    ),
-                    destination=destination,
-                    clock=clock,
-                    jitter=jitter,
-                    stopping=stopping.is_set,
-                )
-                for destination in destinations
-            ),
-            committing=tuple(
-                Committing(
-                    ledger=ledger,
-                    client=MeteredCommitment(client=commitment, metrics=metrics),
-                    hearing=hearing,
-                    destination=destination,
-                    clock=clock,
-                    jitter=jitter,
-                    new_uid=new_uid,
-                    stopping=stopping.is_set,
-                )
-                for destination in destinations
-            ),
+            rules=rules,
+            outlets=outlets,
+            rulebook=rulebook,
             reporting=Reporting(ledger=ledger, client=commitment, clock=clock, jitter=jitter),
             recovering=Recovering(
                 ledger=ledger,
                 spool=spool,
                 wake=bell.ring,
-                destinations=frozenset(destination.name for destination in destinations),
+                destinations=DestinationNames(rules),
             ),
             retaining=Retaining(ledger=ledger, spool=spool, keep_s=settings.retention.keep_s),
             life=None
@@ -328,14 +358,6 @@ def _peers(settings: Settings) -> PeerList:
     us = settings.node
     own = (ourselves(us.ae_title, us.host),) if settings.monitoring.enabled else ()
     return PeerList(peers=(*settings.to_peers(), *own))
-
-
-def _digest(path: Path, where: str) -> str:
-    """SHA-256 of a checkpoint, as its engine will report it."""
-    try:
-        return weights_digest(path)
-    except OSError as error:
-        raise ConfigurationError(f"{where}: {path} cannot be read: {error.strerror}") from error
 
 
 def _spool(settings: Settings, clock: Clock) -> Spool:

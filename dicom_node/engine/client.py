@@ -74,7 +74,8 @@ class ChildEngine:
         """
         self._models = dict(models)
         # -P keeps the current folder out of the module path: a stray file there must not be run.
-        self._command = [sys.executable, "-P", "-m", module, json.dumps(self._models), device]
+        self._command = [sys.executable, "-P", "-m", module]
+        self._device = device
         self._environment = dict(os.environ)
         if threads is not None:
             self._environment["OMP_NUM_THREADS"] = str(threads)
@@ -84,6 +85,7 @@ class ChildEngine:
         self._turn = threading.Lock()  # one exchange at a time
         self._closing = threading.Event()
         self._child: Child | None = None
+        self._child_models: dict[str, str] = {}
         self._breakdowns = 0
         self._start_at = 0.0
         self._starts = 0
@@ -110,6 +112,14 @@ class ChildEngine:
         thread = threading.Thread(target=self._load_all, name="engine-warm-up", daemon=True)
         thread.start()
         return thread
+
+    def use(self, models: Mapping[str, str]) -> None:
+        """Have other models from the next exchange on. What runs is finished with those it has.
+
+        Args:
+            models: Checkpoint file by name of model.
+        """
+        self._models = dict(models)
 
     def load(self, model: str, *, deadline_s: float) -> ModelIdentity:
         """Have a model ready.
@@ -168,7 +178,7 @@ class ChildEngine:
             child.kill()
 
     def _load_all(self) -> None:
-        for model in self._models:
+        for model in dict(self._models):
             try:
                 identity = self.load(model, deadline_s=self._load_deadline_s)
             except NodeError as error:
@@ -218,8 +228,12 @@ class ChildEngine:
 
     def _running(self, until: float) -> Child:
         """The process, started if need be, after the wait that its last breakdowns call for."""
+        models = self._models
         if self._child is not None and self._child.alive:
-            return self._child
+            if models == self._child_models:
+                return self._child
+            self._child.kill()
+            _log.info("the engine process makes room for one with other models")
         wait_s = self._start_at - self._clock()
         if wait_s > 0:
             if wait_s > until - self._clock():
@@ -229,7 +243,8 @@ class ChildEngine:
             self._closing.wait(wait_s)
         if not self._closing.is_set():
             try:
-                self._child = Child(self._command, self._environment)
+                command = [*self._command, json.dumps(models), self._device]
+                self._child, self._child_models = Child(command, self._environment), models
             except OSError as error:
                 reason = f"it cannot be started: {error.strerror}"
                 raise self._broken(reason, EngineDownError) from error

@@ -95,6 +95,10 @@ class Admission:
             self._inside[peer.name] = [*inside, caller]
         return peer
 
+    def replace(self, peers: PeerList) -> None:
+        """From now on other peers may come. Who is inside stays, and keeps its place."""
+        self._peers = peers
+
     def may_store(self, peer: Peer) -> bool:
         """Whether a peer may store one more image now; if so, it counts."""
         with self._lock:

@@ -96,11 +96,15 @@ class PynetCommitment:
         self._caller = caller
         self._hear = hear
         self._demanding = demanding
-        self._may_ask = frozenset(each.strip() for each in may_ask)
-        self._report_ports = dict(report_ports)
         self._linger_s = linger_s
+        self.admit(may_ask, report_ports)
         self._open: dict[tuple[str, str], Association] = {}
         self._lock = threading.Lock()
+
+    def admit(self, may_ask: Collection[str], report_ports: Mapping[str, int]) -> None:
+        """From now on other peers may ask, or be called at other ports; as in the constructor."""
+        self._may_ask = frozenset(each.strip() for each in may_ask)
+        self._report_ports = dict(report_ports)
 
     # Asking destinations
 

@@ -123,6 +123,10 @@ class StorageScp:
         self._servers: dict[str, NodeServer] = {}
         self._lock = threading.Lock()
 
+    def admit(self, peers: PeerList) -> None:
+        """Let in these peers from now on; associations that are open stay so."""
+        self._admission.replace(peers)
+
     def start(self) -> None:
         """Bind and listen, in threads of its own.
 

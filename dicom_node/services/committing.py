@@ -12,7 +12,7 @@ from dicom_node.domain.errors import RefusedError, describe
 from dicom_node.domain.routes import Commitment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dicom_node.domain.commitments import Report
     from dicom_node.domain.retry import RetryPolicy
@@ -38,7 +38,7 @@ class Hearing:
     """
 
     ledger: CommitmentLedger
-    policies: dict[str, RetryPolicy]
+    policies: Mapping[str, RetryPolicy]
     otherwise: RetryPolicy
     clock: Clock
     wake: Callable[[], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -18,13 +18,14 @@ from dicom_node.ports import DecidedAs, DecisionRow, NewJob
 from synthesis.errors import SynthesisError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from dicom_node.domain.header import Header
-    from dicom_node.domain.routes import Destination, Route, Term
+    from dicom_node.domain.routes import Route, Term
     from dicom_node.ports import ImageRow, Ledger, Spool
+    from dicom_node.services.ruling import Rules, RuleSet
 
-__all__ = ["SEED_POLICY", "Planning", "seed_of"]
+__all__ = ["SEED_POLICY", "Planning", "order_of", "seed_of"]
 
 _log = structlog.get_logger(__name__)
 
@@ -53,9 +54,7 @@ class Planning:
     Attributes:
         ledger: Rows in and out.
         spool: Where the images lie.
-        routes: In the order they are tried.
-        destinations: By name.
-        weights: Name of a configured model -> SHA-256 of its checkpoint.
+        rules: In force; each image is decided by one set of them, whatever replaces it meanwhile.
         wake: Called after jobs were queued.
         batch: Images taken at a time.
         on_decision: Called with every decision that was recorded.
@@ -63,9 +62,7 @@ class Planning:
 
     ledger: Ledger
     spool: Spool
-    routes: Sequence[Route]
-    destinations: Mapping[str, Destination]
-    weights: Mapping[str, str]
+    rules: Rules
     wake: Callable[[], None]
     batch: int = 64
     on_decision: Callable[[DecisionRow], None] = lambda decision: None
@@ -80,8 +77,9 @@ class Planning:
         return any([self._plan(row, now) for row in self.ledger.unplanned(self.batch)])
 
     def _plan(self, row: ImageRow, now: float) -> bool:
+        rules = self.rules.now
         try:
-            decision, jobs = self._decide(row)
+            decision, jobs = _decide(rules, row, self.spool)
         except (NodeError, SynthesisError) as error:
             decision, jobs = _quarantined(describe(error)), ()
         except OSError as error:
@@ -95,78 +93,7 @@ class Planning:
             _log.error("planning an image failed", image=row.id, error=describe(error))
             decision, jobs = _quarantined(describe(error)), ()
         self._failed_reads.pop(row.id, None)
-        return self._record(row, decision, jobs, now)
-
-    def _decide(self, row: ImageRow) -> tuple[DecisionRow, tuple[NewJob, ...]]:
-        data = self.spool.read(row.image.digest)
-        header = read_header(data, calling_ae_title=row.image.calling_ae_title)
-        match decide(self.routes, header):
-            case Accept(route=route, reason=reason, terms=terms):
-                kind = DecidedAs.ACCEPT
-                jobs: tuple[NewJob, ...] = ()
-                try:
-                    jobs = (self._order(row, route, header),)
-                except (NodeError, SynthesisError) as error:
-                    kind, reason = DecidedAs.QUARANTINE, f"{reason}, but {describe(error)}"
-                decision = DecisionRow(
-                    decided_as=kind,
-                    route=route.name,
-                    route_digest=route.digest,
-                    reason=reason,
-                    terms=terms,
-                )
-                return decision, jobs
-            case Ignore(reason=reason, terms=terms):
-                return _undirected(DecidedAs.IGNORE, reason, terms), ()
-            case Quarantine(reason=reason, terms=terms):
-                return _undirected(DecidedAs.QUARANTINE, reason, terms), ()
-
-    def _order(self, row: ImageRow, route: Route, header: Header) -> NewJob:
-        views = route.views.resolve(source_view(header))
-        content = {
-            "route_digest": route.digest,
-            "views_digest": views.digest,
-            "weights_digest": self._weights_digest(route),
-        }
-        order = Order(
-            route=route.name,
-            route_digest=route.digest,
-            model=route.model,
-            weights_digest=content["weights_digest"],
-            views=views,
-            samples=route.samples,
-            steps=route.steps,
-            min_consistency=route.min_consistency,
-            allow_ineligible=route.allow_ineligible,
-            seed=seed_of(source_digest=row.image.digest, **content),
-            targets=self._targets(route),
-            priority=route.priority,
-        )
-        key = job_key(source_digests=[row.image.digest], seed_policy=SEED_POLICY, **content)
-        return NewJob(key=key, order=order)
-
-    def _weights_digest(self, route: Route) -> str:
-        try:
-            return self.weights[route.model]
-        except KeyError:
-            raise RuleError(f"route {route.name}: model {route.model} is not configured") from None
-
-    def _targets(self, route: Route) -> tuple[Target, ...]:
-        if not route.send_to:
-            raise RuleError(f"route {route.name}: send_to is empty; name a destination")
-        unknown = [name for name in route.send_to if name not in self.destinations]
-        if unknown:
-            raise RuleError(f"route {route.name}: destination {unknown[0]} is not configured")
-        return tuple(
-            Target(
-                destination=to.name,
-                form=to.form,
-                banner=to.banner,
-                matrix=to.matrix,
-                documents=to.documents,
-            )
-            for to in (self.destinations[name] for name in dict.fromkeys(route.send_to))
-        )
+        return self._record(row, replace(decision, version=rules.version), jobs, now)
 
     def _record(
         self, row: ImageRow, decision: DecisionRow, jobs: Sequence[NewJob], now: float
@@ -177,7 +104,7 @@ class Planning:
             # Either another planner decided it first, which is fine, or the ledger refuses this
             # decision, and then the image waits for a person instead of coming up for ever.
             _log.warning("a decision was not taken", image=row.id, error=describe(error))
-            decision = _quarantined(describe(error))
+            decision = replace(_quarantined(describe(error)), version=decision.version)
             try:
                 self.ledger.record_decision(row.id, decision, (), now)
             except IntegrityError:
@@ -196,6 +123,93 @@ class Planning:
         if jobs:
             self.wake()
         return True
+
+
+def _decide(rules: RuleSet, row: ImageRow, spool: Spool) -> tuple[DecisionRow, tuple[NewJob, ...]]:
+    data = spool.read(row.image.digest)
+    header = read_header(data, calling_ae_title=row.image.calling_ae_title)
+    match decide(rules.routes, header):
+        case Accept(route=route, reason=reason, terms=terms):
+            kind = DecidedAs.ACCEPT
+            jobs: tuple[NewJob, ...] = ()
+            try:
+                jobs = (order_of(rules, route, header, source_digest=row.image.digest),)
+            except (NodeError, SynthesisError) as error:
+                kind, reason = DecidedAs.QUARANTINE, f"{reason}, but {describe(error)}"
+            decision = DecisionRow(
+                decided_as=kind,
+                route=route.name,
+                route_digest=route.digest,
+                reason=reason,
+                terms=terms,
+            )
+            return decision, jobs
+        case Ignore(reason=reason, terms=terms):
+            return _undirected(DecidedAs.IGNORE, reason, terms), ()
+        case Quarantine(reason=reason, terms=terms):
+            return _undirected(DecidedAs.QUARANTINE, reason, terms), ()
+
+
+def order_of(rules: RuleSet, route: Route, header: Header, *, source_digest: str) -> NewJob:
+    """What a route orders to be made from an image.
+
+    Args:
+        rules: The route is one of these.
+        route: That takes the image.
+        header: Of the image.
+        source_digest: SHA-256 of the file.
+
+    Raises:
+        NodeError: It cannot be ordered: no frontal view, or something is not configured.
+        SynthesisError: The views cannot be resolved.
+    """
+    views = route.views.resolve(source_view(header))
+    content = {
+        "route_digest": route.digest,
+        "views_digest": views.digest,
+        "weights_digest": _weights_digest(rules, route),
+    }
+    order = Order(
+        route=route.name,
+        route_digest=route.digest,
+        model=route.model,
+        weights_digest=content["weights_digest"],
+        views=views,
+        samples=route.samples,
+        steps=route.steps,
+        min_consistency=route.min_consistency,
+        allow_ineligible=route.allow_ineligible,
+        seed=seed_of(source_digest=source_digest, **content),
+        targets=_targets(rules, route),
+        priority=route.priority,
+    )
+    key = job_key(source_digests=[source_digest], seed_policy=SEED_POLICY, **content)
+    return NewJob(key=key, order=order)
+
+
+def _weights_digest(rules: RuleSet, route: Route) -> str:
+    try:
+        return rules.weights[route.model]
+    except KeyError:
+        raise RuleError(f"route {route.name}: model {route.model} is not configured") from None
+
+
+def _targets(rules: RuleSet, route: Route) -> tuple[Target, ...]:
+    if not route.send_to:
+        raise RuleError(f"route {route.name}: send_to is empty; name a destination")
+    unknown = [name for name in route.send_to if name not in rules.destinations]
+    if unknown:
+        raise RuleError(f"route {route.name}: destination {unknown[0]} is not configured")
+    return tuple(
+        Target(
+            destination=to.name,
+            form=to.form,
+            banner=to.banner,
+            matrix=to.matrix,
+            documents=to.documents,
+        )
+        for to in (rules.destinations[name] for name in dict.fromkeys(route.send_to))
+    )
 
 
 def _undirected(kind: DecidedAs, reason: str, terms: Sequence[Term] = ()) -> DecisionRow:

@@ -54,7 +54,13 @@ class ServiceLoop:
         self._wake = wake
         self._stopping = stopping
         self._after_failure = after_failure
+        self._retired = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def wake(self) -> threading.Event:
+        """What ends its sleep."""
+        return self._wake
 
     @property
     def started(self) -> bool:
@@ -65,6 +71,11 @@ class ServiceLoop:
         """Begin."""
         self._thread.start()
 
+    def retire(self) -> None:
+        """End after the current turn, though the node goes on."""
+        self._retired.set()
+        self._wake.set()
+
     def join(self, timeout_s: float) -> bool:
         """Wait for its end; whether it ended."""
         self._thread.join(max(0.0, timeout_s))
@@ -72,8 +83,10 @@ class ServiceLoop:
 
     def _run(self) -> None:
         failures = 0
-        while not self._stopping.is_set():
+        while not self._ends():
             self._wake.clear()
+            if self._ends():  # said between the two lines above
+                return
             try:
                 busy = self._run_once(self._clock())
             except Exception as error:  # noqa: BLE001 - service loop boundary: the service goes on
@@ -89,5 +102,8 @@ class ServiceLoop:
                 self._stopping.wait(wait_s)
                 continue
             failures = 0
-            if not busy and not self._stopping.is_set():
+            if not busy and not self._ends():
                 self._wake.wait(IDLE_S)
+
+    def _ends(self) -> bool:
+        return self._stopping.is_set() or self._retired.is_set()

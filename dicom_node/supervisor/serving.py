@@ -19,6 +19,7 @@ from dicom_node.supervisor.locking import sole_owner
 from dicom_node.supervisor.loops import ServiceLoop
 from dicom_node.supervisor.memory import give_back_large_blocks
 from dicom_node.supervisor.periodic import schedule
+from dicom_node.supervisor.sending import OutletLoops
 from dicom_node.supervisor.signals import stop_on_signal
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
 
 
 def _run(node: Node, stop: threading.Event) -> None:
-    loops = _loops(node)
+    loops, outlets = _loops(node), OutletLoops(node)
     scheduler = schedule(node)
     node.certificates.run_once(node.clock())
     console = serve_console(node)
@@ -95,6 +96,7 @@ def _run(node: Node, stop: threading.Event) -> None:
             node.life.starts()
         for loop in loops:
             loop.start()
+        outlets.follow()
         scheduler.start()
         # A line for programs: they wait for this event and read the ports.
         _log.info(
@@ -117,7 +119,7 @@ def _run(node: Node, stop: threading.Event) -> None:
                 scheduler.shutdown(wait=False)
             if console is not None:
                 console.stop()
-            _drain(node, loops)
+            _drain(node, loops, outlets)
 
 
 def _loops(node: Node) -> list[ServiceLoop]:
@@ -126,13 +128,9 @@ def _loops(node: Node) -> list[ServiceLoop]:
         (f"synthesizing-{number}", service.run_once)
         for number, service in enumerate(node.synthesizing)
     ]
-    services += [
-        (f"delivering-{service.destination.name}", service.run_once) for service in node.delivering
-    ]
-    services += [
-        (f"committing-{service.destination.name}", service.run_once) for service in node.committing
-    ]
     services.append(("reporting", node.reporting.run_once))
+    if node.rulebook is not None:
+        services.append(("configuring", node.rulebook.run_once))
     if node.shipper is not None:
         services.append(("auditing", node.shipper.run_once))
     return [
@@ -143,12 +141,13 @@ def _loops(node: Node) -> list[ServiceLoop]:
     ]
 
 
-def _drain(node: Node, loops: list[ServiceLoop]) -> None:
+def _drain(node: Node, loops: list[ServiceLoop], outlets: OutletLoops) -> None:
     """Take nothing new, finish what is short, give back the rest."""
     _log.info("the node stops: what runs is finished or given back")
     node.stopping.set()
     node.bell.ring()
     node.scp.stop(grace_s=_CALLERS_END_WITHIN_S)
+    loops = [*loops, *outlets.loops]
     _join(loops, _WORK_ENDS_WITHIN_S)
     for part in (*node.engines, node.client):
         if isinstance(part, _Closes):

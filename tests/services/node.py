@@ -13,6 +13,7 @@ from dicom_node.services.planning import Planning
 from dicom_node.services.receiving import Receiving
 from dicom_node.services.recovering import Recovering
 from dicom_node.services.retaining import Retaining
+from dicom_node.services.ruling import Rules, RuleSet
 from dicom_node.services.synthesizing import Synthesizing
 from tests.fakes.archive import FakeArchive
 from tests.fakes.clock import ManualClock
@@ -90,9 +91,13 @@ class Node:
         return Planning(
             ledger=self.ledger,
             spool=self.spool,
-            routes=self.routes,
-            destinations={d.name: d for d in self.destinations},
-            weights=self.weights,
+            rules=Rules(
+                RuleSet(
+                    routes=self.routes,
+                    destinations={d.name: d for d in self.destinations},
+                    weights=self.weights,
+                )
+            ),
             wake=lambda: self.woken.append("synthesizing"),
         )
 

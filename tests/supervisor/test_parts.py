@@ -12,7 +12,8 @@ import yaml
 from dicom_node import bootstrap
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.engine.client import ChildEngine
-from dicom_node.network.scu import PynetStoreClient
+from dicom_node.network.choosing import AnyStoreClient
+from dicom_node.ports import NewVersion, Version
 from dicom_node.settings import Settings, load
 from dicom_node.supervisor.locking import sole_owner
 from dicom_node.supervisor.periodic import Watermark, schedule
@@ -97,15 +98,15 @@ def settings(tmp_path: Path) -> Settings:
 def test_a_node_is_built_of_the_real_parts_and_nothing_runs(settings: Settings) -> None:
     node = bootstrap.build(settings)
     try:
-        assert isinstance(node.client, PynetStoreClient)
+        assert isinstance(node.client, AnyStoreClient)
         (engine,) = node.engines
         assert isinstance(engine, ChildEngine)
         assert not engine.alive
         assert node.scp.associations == 0
-        assert [service.destination.name for service in node.delivering] == ["one", "two"]
+        assert [outlet.destination.name for outlet in node.outlets.now] == ["one", "two"]
         # SHA-256 of "abc" (FIPS 180-2, appendix B.1).
         digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        assert node.planning.weights == {"chest": digest}
+        assert node.planning.rules.now.weights == {"chest": digest}
         assert node.retaining.keep_s == 77
         jobs = {job.id: job.trigger.interval.total_seconds() for job in schedule(node).get_jobs()}
         assert jobs == {
@@ -123,6 +124,9 @@ def test_every_part_that_acts_can_be_replaced(settings: Settings) -> None:
     class Silent:
         def close(self) -> None: ...
 
+        def record_version(self, version: NewVersion, now: float) -> Version:
+            return Version(number=7, version=version, at=now, parent=None)
+
     spool, ledger, engines, client = Silent(), Silent(), [Silent(), Silent()], Silent()
     node = bootstrap.build(
         settings,
@@ -135,6 +139,7 @@ def test_every_part_that_acts_can_be_replaced(settings: Settings) -> None:
     assert node.clock() == 1.0
     assert (node.spool, node.ledger, node.client) == (spool, ledger, client)
     assert list(node.engines) == engines
+    assert node.planning.rules.now.version == 7
     assert not (settings.node.data_dir / bootstrap.SPOOL_FOLDER).exists()
 
 
