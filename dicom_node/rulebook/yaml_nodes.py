@@ -1,0 +1,126 @@
+"""YAML nodes that keep their comments and their look while what they say is changed."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from dicom_node.settings import document
+
+__all__ = ["brought_to", "dumped", "loaded", "node_of"]
+
+_FLAT: Final = frozenset(("synthesize", "azimuth", "retry", "tls", "subject", "range"))
+"""Mappings of a few scalars that people write on one line."""
+
+_ALWAYS_WIDE: Final = 1 << 16
+"""Lines are never broken: a diff shows what was changed and nothing else."""
+
+
+def _yaml(dash_column: int, step: int) -> YAML:
+    found = YAML()
+    found.preserve_quotes = True
+    found.width = _ALWAYS_WIDE
+    found.indent(mapping=step, sequence=dash_column + 2, offset=dash_column)
+    return found
+
+
+def loaded(text: str) -> Any:
+    """Nodes with their comments."""
+    return _yaml(2, 2).load(text)
+
+
+def dumped(node: Any, *, dash_column: int, step: int) -> str:
+    """The text of nodes.
+
+    Args:
+        node: Of `loaded`.
+        dash_column: Of the dashes of a list, counted from its key.
+        step: Indentation of a mapping's keys.
+    """
+    out = io.StringIO()
+    _yaml(dash_column, step).dump(node, out)
+    return out.getvalue()
+
+
+def node_of(value: Any, key: str = "") -> Any:
+    """A new node: terms and short mappings on one line, everything else below each other."""
+    if isinstance(value, dict):
+        node = CommentedMap((name, node_of(each, str(name))) for name, each in value.items())
+        scalar = not any(isinstance(each, dict | list) for each in value.values())
+        if "attribute" in value or (key in _FLAT and _is_flat(value)) or (scalar and key == "[]"):
+            node.fa.set_flow_style()
+        return node
+    if isinstance(value, list):
+        items = CommentedSeq(node_of(each, "[]") for each in value)
+        if not any(isinstance(each, dict | list) for each in value):
+            items.fa.set_flow_style()
+        return items
+    return _scalar(value)
+
+
+def _is_flat(value: dict[str, Any]) -> bool:
+    return not any(isinstance(each, dict) and each for each in value.values())
+
+
+def _scalar(value: Any) -> Any:
+    # A text that YAML would take for a number or a truth value is one only in quotes.
+    if isinstance(value, str) and not isinstance(document.plain(value), str):
+        return DoubleQuotedScalarString(value)
+    return value
+
+
+def brought_to(node: Any, value: Any, key: str = "") -> Any:
+    """The node that says this value: the same one, changed as little as can be, where it may."""
+    if node == value and type(node) is not bool and type(value) is not bool:
+        return node
+    if isinstance(node, CommentedMap) and isinstance(value, dict):
+        _bring_mapping(node, value)
+        return node
+    if isinstance(node, CommentedSeq) and isinstance(value, list):
+        _bring_list(node, value)
+        return node
+    return node if node is value else node_of(value, key)
+
+
+def _bring_mapping(node: CommentedMap, value: dict[str, Any]) -> None:
+    for name in [name for name in node if name not in value]:
+        del node[name]
+    for position, (name, each) in enumerate(value.items()):
+        if name in node:
+            node[name] = brought_to(node[name], each, str(name))
+        else:
+            node.insert(min(position, len(node)), name, node_of(each, str(name)))
+
+
+def _bring_list(node: CommentedSeq, value: list[Any]) -> None:
+    matcher = difflib.SequenceMatcher(
+        a=[repr(_plain(each)) for each in node], b=[repr(each) for each in value], autojunk=False
+    )
+    for tag, a, b, c, d in reversed(matcher.get_opcodes()):
+        if tag == "equal":
+            continue
+        shared = min(b - a, d - c)
+        for offset in range(shared):
+            node[a + offset] = brought_to(node[a + offset], value[c + offset], "[]")
+        for place in range(b - 1, a + shared - 1, -1):
+            del node[place]
+        for offset in range(shared, d - c):
+            node.insert(a + offset, node_of(value[c + offset], "[]"))
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {str(name): _plain(each) for name, each in node.items()}
+    if isinstance(node, list):
+        return [_plain(each) for each in node]
+    if isinstance(node, bool) or node is None:
+        return node
+    for kind in (str, int, float):
+        if isinstance(node, kind):
+            return kind(node)
+    return node
