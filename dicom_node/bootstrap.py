@@ -37,7 +37,7 @@ from dicom_node.network.scu import PynetStoreClient
 from dicom_node.network.syslog import SyslogShipper, SyslogTarget
 from dicom_node.network.tls import CertificateWatch, Credentials, own_credentials
 from dicom_node.network.web import DicomWebClient
-from dicom_node.rulebook import Applying, Rulebook, prepare, written_down
+from dicom_node.rulebook import Applying, Desk, Previewing, Rulebook, prepare, written_down
 from dicom_node.services.committing import Committing, Hearing
 from dicom_node.services.delivering import Delivering
 from dicom_node.services.fetching import Fetching
@@ -109,6 +109,7 @@ class Node:
         rules: In force.
         outlets: Services of each destination.
         rulebook: Keeps configuration file and node together; None without a file.
+        desk: Where people try things out; None without a file.
         reporting: Service.
         recovering: Service.
         retaining: Service.
@@ -135,6 +136,7 @@ class Node:
     rules: Rules
     outlets: Outlets
     rulebook: Rulebook | None
+    desk: Desk | None
     reporting: Reporting
     recovering: Recovering
     retaining: Retaining
@@ -265,7 +267,7 @@ def build(
             ),
         )
         outlets = Outlets(outlet, destinations)
-        rulebook = None
+        rulebook = desk = None
         if settings.origin is not None:
             rulebook = Rulebook(
                 settings,
@@ -283,6 +285,16 @@ def build(
                     wake=bell.ring,
                 ),
                 version=version,
+            )
+            desk = Desk(
+                book=rulebook,
+                rules=rules,
+                ledger=ledger,
+                spool=spool,
+                previewing=Previewing(
+                    engines[0], clock=clock, deadline_s=settings.engine.deadline_s
+                ),
+                ae_title=us,
             )
         node = Node(
             settings=settings,
@@ -316,6 +328,7 @@ def build(
             rules=rules,
             outlets=outlets,
             rulebook=rulebook,
+            desk=desk,
             reporting=Reporting(ledger=ledger, client=commitment, clock=clock, jitter=jitter),
             recovering=Recovering(
                 ledger=ledger,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_node import __version__, accounting, auditing, fetching, keeping
+from dicom_node import __version__, accounting, auditing, fetching, keeping, versioning
 from dicom_node.domain.errors import ConfigurationError, NodeError
 from dicom_node.terminal import (
     EXIT_ERROR,
@@ -41,11 +41,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-routes_app = typer.Typer(help="Try the routing rules.", no_args_is_help=True)
+routes_app = typer.Typer(
+    help="Try the routing rules; see and compare their versions.", no_args_is_help=True
+)
 jobs_app = typer.Typer(help="Look at the jobs, beside the running node.", no_args_is_help=True)
 deliveries_app = typer.Typer(help="Look at what goes to destinations.", no_args_is_help=True)
 images_app = typer.Typer(help="Look at the received images.", no_args_is_help=True)
 app.add_typer(routes_app, name="routes")
+for command in (versioning.versions, versioning.diff, versioning.replay, versioning.rollback):
+    routes_app.command()(command)
 app.add_typer(auditing.app, name="audit")
 app.add_typer(accounting.app, name="console")
 app.add_typer(jobs_app, name="jobs")

@@ -6,5 +6,7 @@ whole; what a person changes elsewhere is written into the file first.
 
 from dicom_node.rulebook.applying import Applying, Prepared, prepare, written_down
 from dicom_node.rulebook.book import Rulebook
+from dicom_node.rulebook.desk import Desk
+from dicom_node.rulebook.previewing import Previewing
 
-__all__ = ["Applying", "Prepared", "Rulebook", "prepare", "written_down"]
+__all__ = ["Applying", "Desk", "Prepared", "Previewing", "Rulebook", "prepare", "written_down"]
