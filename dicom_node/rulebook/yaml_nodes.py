@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
 
 from dicom_node.settings import document
 
@@ -16,6 +16,9 @@ __all__ = ["brought_to", "dumped", "loaded", "node_of"]
 
 _FLAT: Final = frozenset(("synthesize", "azimuth", "retry", "tls", "subject", "range"))
 """Mappings of a few scalars that people write on one line."""
+
+_QUOTED: Final = (DoubleQuotedScalarString, SingleQuotedScalarString)
+"""A text that somebody put in quotes keeps them when it changes."""
 
 _ALWAYS_WIDE: Final = 1 << 16
 """Lines are never broken: a diff shows what was changed and nothing else."""
@@ -84,6 +87,8 @@ def brought_to(node: Any, value: Any, key: str = "") -> Any:
     if isinstance(node, CommentedSeq) and isinstance(value, list):
         _bring_list(node, value)
         return node
+    if isinstance(value, str) and isinstance(node, _QUOTED):
+        return type(node)(value)
     return node if node is value else node_of(value, key)
 
 

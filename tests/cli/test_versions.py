@@ -13,7 +13,7 @@ from dicom_node.rulebook import written_down
 from dicom_node.settings import load
 from dicom_node.store.ledger import open_ledger
 from tests.fakes import rows
-from tests.rulebook.conftest import TEXT
+from tests.rulebook.site import TEXT
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dicom_node.rulebook.editing import edited
 from dicom_node.rulebook.edits import Edit, Move, Put, Remove, Switch
 from dicom_node.rulebook.merging import unified
 from dicom_node.settings import document, load_text
-from tests.rulebook.conftest import TEXT
+from tests.rulebook.site import TEXT
 
 SHIPPED = (Path(__file__).parents[2] / "config" / "node.yaml").read_text(encoding="utf-8")
 
@@ -193,3 +193,13 @@ def test_what_does_not_fit_says_so() -> None:
         edited(TEXT, Put(section="peers", name="", new_name="ct", value={"ae_title": "CT"}))
     with pytest.raises(ConfigurationError, match="line 1"):
         edited("a: [", Switch(name="x", enabled=True))
+
+
+def test_a_text_in_quotes_keeps_them_when_it_changes() -> None:
+    value = route(TEXT, "rest")
+    value["when"]["all"][1]["any"][0]["matches"] = "THORAX"
+    edit = Put(section="routes", name="rest", new_name="rest", value=value)
+    gone, come = changed(TEXT, edit)
+    assert 'matches: "CHEST|THORAX"}' in gone
+    assert 'matches: "THORAX"}' in come
+    assert come.endswith("# either")

@@ -19,7 +19,7 @@ from tests.network.objects import destination, free_port
 
 if TYPE_CHECKING:
     from dicom_node.rulebook import Desk
-    from tests.rulebook.conftest import Site
+    from tests.rulebook.site import Site
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from dicom_node.rulebook import prepare
 from dicom_node.settings import load
 
 if TYPE_CHECKING:
-    from tests.rulebook.conftest import Site
+    from tests.rulebook.site import Site
 
 
 def test_a_changed_route_decides_from_then_on_under_a_new_version(site: Site) -> None:

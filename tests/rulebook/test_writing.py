@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dicom_node.rulebook.book import Conflict, Invalid, Written
 
 if TYPE_CHECKING:
-    from tests.rulebook.conftest import Site
+    from tests.rulebook.site import Site
 
 
 def _write(site: Site, old: str, new: str, base: str = "") -> Written | Invalid | Conflict:
