@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import structlog
@@ -41,7 +41,7 @@ def _console_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConsoleError)
     if isinstance(error, LoginNeededError) and not _is_program(request):
         return _to_login(request)
-    return _answer(request, error.status, error.title, error.words)
+    return _answer(request, error.status, error.title, error.words, more=error.more)
 
 
 def _to_login(request: Request) -> Response:
@@ -106,13 +106,15 @@ def _answer(
     title: str,
     words: str,
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
-    more = dict(headers or {})
+    told = dict(headers or {})
     if _is_program(request):
         if status == 401:
-            more["WWW-Authenticate"] = 'Bearer realm="dicom-node"'
+            told["WWW-Authenticate"] = 'Bearer realm="dicom-node"'
         body = {"type": "about:blank", "title": title, "status": status, "detail": words}
-        return JSONResponse(body, status_code=status, headers=more, media_type=PROBLEM)
+        body |= more or {}
+        return JSONResponse(body, status_code=status, headers=told, media_type=PROBLEM)
     return page(
-        request, "error.html", title=title, status=status, words=words, headers=more, code=status
+        request, "error.html", title=title, status=status, words=words, headers=told, code=status
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 __all__ = [
     "ConflictError",
@@ -23,14 +24,16 @@ class ConsoleError(Exception):
         status: Of HTTP.
         title: A few words.
         words: What is wrong and what to do.
+        more: What programs are told beside it (RFC 9457, extension members).
     """
 
     status: ClassVar[int]
     title: ClassVar[str]
 
-    def __init__(self, words: str = "") -> None:
+    def __init__(self, words: str = "", *, more: Mapping[str, Any] | None = None) -> None:
         super().__init__(words)
         self.words = words
+        self.more = more or {}
 
 
 class LoginNeededError(ConsoleError):
