@@ -75,4 +75,5 @@ def parts_of(node: Node) -> Parts:
         clock=node.clock,
         record=node.record,
         wake=node.bell.ring,
+        desk=node.desk,
     )

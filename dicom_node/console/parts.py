@@ -10,6 +10,7 @@ from dicom_node.audit.messages import AuditMessage
 from dicom_node.domain.console import Access, NodeFacts
 from dicom_node.ports import AccountStore, Clock, ConsoleLedger, NodeLedger, Spool
 from dicom_node.ports.console import Orders
+from dicom_node.rulebook import Desk
 
 __all__ = ["Part", "Parts"]
 
@@ -60,6 +61,7 @@ class Parts:
         health: What was tried of the node just now.
         record: Takes audit messages.
         wake: Rung after something was released or added.
+        desk: Where rules are tried and changed; None where there is no configuration file.
     """
 
     facts: NodeFacts
@@ -73,3 +75,4 @@ class Parts:
     health: Callable[[], tuple[Part, ...]] = field(default=tuple)
     record: Callable[[AuditMessage], None] = field(default=_NOBODY)
     wake: Callable[[], None] = field(default=_asleep)
+    desk: Desk | None = None

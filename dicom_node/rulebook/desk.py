@@ -14,7 +14,7 @@ from dicom_node.settings import load_text
 
 if TYPE_CHECKING:
     from dicom_node.domain.routes import Destination
-    from dicom_node.ports import Ledger, Spool
+    from dicom_node.ports import NodeLedger, Spool
     from dicom_node.rulebook.book import Rulebook
     from dicom_node.rulebook.cards import ModelCard
     from dicom_node.rulebook.previewing import Preview, Previewing
@@ -39,7 +39,7 @@ class Desk:
 
     book: Rulebook
     rules: Rules
-    ledger: Ledger
+    ledger: NodeLedger
     spool: Spool
     previewing: Previewing
     ae_title: str
