@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from dicom_node.console.registry import Section
-from dicom_node.console.routing import editor, lists, text, trying, versions
+from dicom_node.console.routing import api, editor, lists, text, trying, versions
 
 __all__ = ["SECTIONS"]
 
@@ -15,4 +15,5 @@ SECTIONS: Final[tuple[Section, ...]] = (
     text.SECTION,
     trying.SECTION,
     versions.SECTION,
+    api.SECTION,
 )

@@ -1,0 +1,282 @@
+"""Routes and the configuration for programs: what the pages do, over JSON."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Path as InPath
+from starlette.concurrency import run_in_threadpool
+
+from dicom_node.console.errors import PROBLEM
+from dicom_node.console.failures import ConflictError, RejectedError
+from dicom_node.console.registry import Section
+from dicom_node.console.routing import changing, shapes
+from dicom_node.console.routing.lists import Admin, Operator
+from dicom_node.console.routing.trying import FILE_BYTES
+from dicom_node.console.routing.versions import Number
+from dicom_node.console.security.guard import API, Somebody
+from dicom_node.domain.accounts import Role
+from dicom_node.domain.errors import ConfigurationError
+from dicom_node.rulebook.book import Conflict, Invalid, Written
+from dicom_node.rulebook.edits import Edit, Move, Put, Remove, Switch
+from dicom_node.rulebook.merging import unified
+
+if TYPE_CHECKING:
+    from dicom_node.console.parts import Parts
+    from dicom_node.settings.problems import Problem
+
+__all__ = ["SECTION"]
+
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": words, "content": {PROBLEM: {}}}
+    for status, words in (
+        (401, "No token, or one that does not hold."),
+        (403, "The token's role does not allow it."),
+        (404, "There is no such thing."),
+        (409, "Somebody changed the file meanwhile; ``merged`` has both changes."),
+        (422, "Not understood, or no configuration; ``problems`` says what is wrong with it."),
+        (503, "The ledger does not answer, or the engine is busy."),
+    )
+}
+_DICOM: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/dicom": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+router = APIRouter(prefix=API, responses=_ANSWERS)
+
+Name = Annotated[str, InPath(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Since = Annotated[str, Query(max_length=64, description="Digest of the text; left out, of now.")]
+Caller = Annotated[str, Query(max_length=16, description="AE title of who is to have sent it.")]
+
+
+@router.get("/configuration")
+def configuration(request: Request, who: Somebody) -> shapes.Standing:
+    """How file and node stand to each other, and the file's text for those who may see it."""
+    book = changing.desk_of(request).book
+    found, state = changing.opening(book), book.state
+    operator = who.role.allows(Role.OPERATOR)
+    return shapes.Standing(
+        version=state.version,
+        in_force=state.digest,
+        since=shapes.iso(state.since),
+        digest=found.digest,
+        problems=[shapes.problem_out(each) for each in state.problems] if operator else [],
+        restart=list(state.restart),
+        text=found.text if operator else None,
+    )
+
+
+@router.put("/configuration")
+def write(request: Request, who: Admin, wanted: shapes.NewText) -> shapes.Done:
+    """Replace the file's text and put it in force."""
+    book = changing.desk_of(request).book
+    found = book.write(wanted.text, base=wanted.base, author=who.name, comment=wanted.comment)
+    return _done(found)
+
+
+@router.post("/configuration/check")
+def check(request: Request, who: Operator, wanted: shapes.Text) -> shapes.Checked:
+    """What is wrong with a text, and how it differs from the file."""
+    book = changing.desk_of(request).book
+    return shapes.Checked(
+        problems=[shapes.problem_out(each) for each in book.problems(wanted.text)],
+        difference=list(unified(book.open().text, wanted.text, old="file", new="text")),
+    )
+
+
+@router.post("/configuration/replay")
+def replay(request: Request, who: Operator, wanted: shapes.ReplayOf) -> shapes.ReplayOut:
+    """What another text would make of the images that came last."""
+    desk = changing.desk_of(request)
+    problems = desk.book.problems(wanted.text)
+    if problems:
+        raise _not_valid(problems)
+    return shapes.replay_out(desk.replay(wanted.text, limit=wanted.images))
+
+
+@router.get("/configuration/versions")
+def versions(
+    request: Request, who: Somebody, limit: Annotated[int, Query(ge=1, le=1000)] = 50
+) -> shapes.Versions:
+    """Versions, the newest first."""
+    parts: Parts = request.app.state.parts
+    changing.desk_of(request)
+    rows = parts.ledger.versions(limit=limit)
+    return shapes.Versions(versions=[shapes.version_out(row, text=False) for row in rows])
+
+
+@router.get("/configuration/versions/{number}")
+def version(request: Request, who: Operator, number: Number) -> shapes.VersionOut:
+    """A version with its text."""
+    return shapes.version_out(changing.version_of(request, number), text=True)
+
+
+@router.get("/configuration/versions/{number}/diff")
+def diff(
+    request: Request,
+    who: Operator,
+    number: Number,
+    to: Annotated[int | None, Query(ge=1, lt=2**62, description="Left out: the file.")] = None,
+) -> shapes.Difference:
+    """A unified diff from a version to another one, or to the file."""
+    before = changing.version_of(request, number).version.text
+    if to is None:
+        after, name = changing.opening(changing.desk_of(request).book).text, "file"
+    else:
+        after, name = changing.version_of(request, to).version.text, f"version {to}"
+    lines = unified(before, after, old=f"version {number}", new=name)
+    return shapes.Difference(difference=list(lines))
+
+
+@router.post("/configuration/versions/{number}/back")
+def back(request: Request, who: Admin, number: Number, wanted: shapes.Why) -> shapes.Done:
+    """Write the text of a version into the file, as a new version."""
+    book = changing.desk_of(request).book
+    return _done(
+        book.roll_back(
+            changing.version_of(request, number),
+            base=wanted.base or book.open().digest,
+            author=who.name,
+            comment=wanted.comment,
+        )
+    )
+
+
+@router.get("/routes")
+def routes(request: Request, who: Somebody) -> shapes.Routes:
+    """The routes as they stand in the file, in order."""
+    found = changing.opening(changing.desk_of(request).book)
+    if found.problem:
+        raise RejectedError(found.problem)
+    return shapes.Routes(digest=found.digest, routes=found.routes)
+
+
+@router.post("/routes")
+def add(request: Request, who: Admin, wanted: shapes.NewRoute) -> shapes.Done:
+    """Put a route behind the others."""
+    return _put(request, who.name, "", wanted)
+
+
+@router.put("/routes/{name}")
+def put(request: Request, who: Admin, name: Name, wanted: shapes.NewRoute) -> shapes.Done:
+    """Change a route; with another name in it, rename it."""
+    return _put(request, who.name, name, wanted)
+
+
+@router.delete("/routes/{name}")
+def remove(request: Request, who: Admin, name: Name, base: Since = "") -> shapes.Done:
+    """Take a route out."""
+    edit = Remove(section="routes", name=name)
+    return _edit(request, who.name, name, edit, shapes.Why(base=base, comment=f"without {name}"))
+
+
+@router.post("/routes/{name}/move")
+def move(request: Request, who: Admin, name: Name, wanted: shapes.Place) -> shapes.Done:
+    """Bring a route to another place, counted from 0."""
+    return _edit(request, who.name, name, Move(name=name, to=wanted.to), wanted)
+
+
+@router.post("/routes/{name}/switch")
+def switch(request: Request, who: Admin, name: Name, wanted: shapes.OnOff) -> shapes.Done:
+    """Switch a route on or off."""
+    return _edit(request, who.name, name, Switch(name=name, enabled=wanted.enabled), wanted)
+
+
+async def _body(request: Request) -> bytes:
+    data = await request.body()
+    if not data:
+        raise RejectedError("Send the DICOM file as the body of the request.")
+    return data
+
+
+Body = Annotated[bytes, Depends(_body)]
+
+
+@router.post("/trials", openapi_extra=_DICOM)
+def trial(request: Request, who: Operator, data: Body, caller: Caller = "") -> shapes.TriedOut:
+    """Which route takes a file, and why every term of every route holds or fails."""
+    return shapes.tried_out(changing.desk_of(request).try_file(data, calling_ae_title=caller))
+
+
+@router.post("/previews", openapi_extra=_DICOM)
+async def preview(
+    request: Request, who: Operator, data: Body, caller: Caller = ""
+) -> shapes.PreviewOut:
+    """The views a file would get, as PNG; nothing is stored or sent."""
+    desk = changing.desk_of(request)
+    made = await run_in_threadpool(desk.preview, data, calling_ae_title=caller)
+    return shapes.PreviewOut(
+        views=made.views,
+        seconds=made.seconds,
+        refused=made.refused,
+        pictures=[
+            shapes.PictureOut(
+                label=each.label, score=each.score, png=base64.b64encode(each.png).decode()
+            )
+            for each in made.pictures
+        ],
+    )
+
+
+def _done(found: Written | Invalid | Conflict) -> shapes.Done:
+    match found:
+        case Written(version=version):
+            return shapes.Done(version=version)
+        case Invalid(problems=problems):
+            raise _not_valid(problems)
+        case Conflict(digest=digest, merged=merged, problems=problems):
+            raise ConflictError(
+                "The file has changed meanwhile, so nothing was written: compare, write again.",
+                more={
+                    "digest": digest,
+                    "merged": None if merged is None else merged.text,
+                    "clashes": None if merged is None else merged.clashes,
+                    "problems": [shapes.problem_out(each).model_dump() for each in problems],
+                },
+            )
+
+
+def _not_valid(problems: tuple[Problem, ...]) -> RejectedError:
+    return RejectedError(
+        "; ".join(str(each) for each in problems[:10]),
+        more={"problems": [shapes.problem_out(each).model_dump() for each in problems]},
+    )
+
+
+def _put(request: Request, author: str, name: str, wanted: shapes.NewRoute) -> shapes.Done:
+    value = dict(wanted.route)
+    new_name = str(value.pop("name", name))
+    put = Put(section="routes", name=name, new_name=new_name, value=value)
+    return _edit(request, author, name, put, wanted)
+
+
+def _edit(request: Request, author: str, name: str, edit: Edit, wanted: shapes.Why) -> shapes.Done:
+    book = changing.desk_of(request).book
+    base = wanted.base or book.open().digest
+    if name and base == book.open().digest:
+        changing.raw_route(changing.opening(book), name)
+    try:
+        found = changing.change(
+            book, edit, base=base, author=author, comment=wanted.comment or f"route {name}"
+        )
+    except ConfigurationError as error:
+        raise RejectedError(str(error)) from None
+    return _done(found)
+
+
+SECTION: Final = Section(
+    name="routes for programs",
+    router=router,
+    uploads=(
+        (f"{API}/configuration", 2 * shapes.TEXT_LENGTH),
+        (f"{API}/configuration/check", 2 * shapes.TEXT_LENGTH),
+        (f"{API}/configuration/replay", 2 * shapes.TEXT_LENGTH),
+        (f"{API}/trials", FILE_BYTES),
+        (f"{API}/previews", FILE_BYTES),
+    ),
+)
