@@ -15,8 +15,9 @@ from dicom_node.services.ordering import Ordering
 if TYPE_CHECKING:
     from dicom_node.bootstrap import Node
     from dicom_node.ports import AccountStore, ConsoleLedger
+    from dicom_node.settings import Settings
 
-__all__ = ["parts_of", "serve_console"]
+__all__ = ["Configured", "parts_of", "serve_console"]
 
 
 @runtime_checkable
@@ -42,31 +43,20 @@ def parts_of(node: Node) -> Parts:
     """
     if not isinstance(node.ledger, _HasAccounts):
         raise ConfigurationError("console.enabled: this ledger keeps no accounts")
-    settings = node.settings
     found = node.ledger.console()
-    views = {name: each.to_domain(name) for name, each in settings.view_sets.items()}
-    destinations = {each.name: each for each in settings.to_destinations()}
-    pulse = Pulse(node)
+    configured = Configured(node)
+    pulse = Pulse(node, lambda: configured.facts().destinations)
     return Parts(
-        facts=NodeFacts(
-            ae_title=settings.node.ae_title,
-            version=__version__,
-            peers=settings.to_peers(),
-            destinations=settings.to_destinations(),
-            routes=settings.to_routes(),
-            view_sets=tuple(views.values()),
-            min_free_bytes=settings.retention.min_free_bytes,
-            started_at=node.clock(),
-        ),
-        access=settings.console.to_domain(),
+        read_facts=configured.facts,
+        access=node.settings.console.to_domain(),
         ledger=node.ledger,
         found=found,
         orders=Ordering(
             ledger=found,
             spool=node.spool,
             clock=node.clock,
-            view_sets=lambda: views,
-            destinations=lambda: destinations,
+            view_sets=lambda: {each.name: each for each in configured.facts().view_sets},
+            destinations=lambda: {each.name: each for each in configured.facts().destinations},
             wake=node.bell.ring,
         ),
         health=pulse.parts,
@@ -77,3 +67,34 @@ def parts_of(node: Node) -> Parts:
         wake=node.bell.ring,
         desk=node.desk,
     )
+
+
+class Configured:
+    """What is configured now: the file may be put in force anew while the node runs."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._started_at = node.clock()
+        self._known = (node.settings, self._facts(node.settings))
+
+    def facts(self) -> NodeFacts:
+        """As pages show it. Any number of threads may ask."""
+        book = self._node.rulebook
+        settings = self._node.settings if book is None else book.settings
+        known, facts = self._known
+        if known is not settings:
+            facts = self._facts(settings)
+            self._known = (settings, facts)
+        return facts
+
+    def _facts(self, settings: Settings) -> NodeFacts:
+        return NodeFacts(
+            ae_title=settings.node.ae_title,
+            version=__version__,
+            peers=settings.to_peers(),
+            destinations=settings.to_destinations(),
+            routes=settings.to_routes(),
+            view_sets=tuple(each.to_domain(name) for name, each in settings.view_sets.items()),
+            min_free_bytes=settings.retention.min_free_bytes,
+            started_at=self._started_at,
+        )

@@ -10,6 +10,8 @@ from dicom_node.domain.errors import NodeError, describe
 from dicom_node.monitoring.health import Beating
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from dicom_node.bootstrap import Node
     from dicom_node.domain.routes import Destination
 
@@ -22,8 +24,9 @@ _SOON_S: Final = 30 * 86400.0
 class Pulse:
     """Asks engines for a heartbeat and destinations for an echo; nobody who looks waits for it."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, destinations: Callable[[], Sequence[Destination]]) -> None:
         self._node = node
+        self._destinations = destinations
         self._lock = threading.Lock()
         self._parts: tuple[Part, ...] = ()
         self._tried_at: float | None = None
@@ -42,7 +45,7 @@ class Pulse:
     def _try(self) -> None:
         try:
             found = [*self._engines(), *self._certificates()]
-            found += [self._echo(each) for each in self._node.settings.to_destinations()]
+            found += [self._echo(each) for each in self._destinations()]
             with self._lock:
                 self._parts = tuple(found)
         finally:

@@ -50,7 +50,7 @@ class Parts:
     """What the composition root hands over.
 
     Attributes:
-        facts: What the node is called and how it is configured, as far as pages show it.
+        read_facts: What the node is called and how it is configured now, as far as pages show it.
         access: How the console is reached and by whom.
         ledger: Rows.
         found: Rows as pages show them.
@@ -64,7 +64,7 @@ class Parts:
         desk: Where rules are tried and changed; None where there is no configuration file.
     """
 
-    facts: NodeFacts
+    read_facts: Callable[[], NodeFacts]
     access: Access
     ledger: NodeLedger
     found: ConsoleLedger
@@ -76,3 +76,8 @@ class Parts:
     record: Callable[[AuditMessage], None] = field(default=_NOBODY)
     wake: Callable[[], None] = field(default=_asleep)
     desk: Desk | None = None
+
+    @property
+    def facts(self) -> NodeFacts:
+        """As they are now."""
+        return self.read_facts()

@@ -106,7 +106,7 @@ class Bench:
     @property
     def parts(self) -> Parts:
         return Parts(
-            facts=self.facts,
+            read_facts=lambda: self.facts,
             access=self.access,
             ledger=self.ledger,
             found=self.ledger.console(),

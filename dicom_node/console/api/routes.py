@@ -21,6 +21,8 @@ from dicom_node.domain.accounts import Identity, Role
 from dicom_node.ports import Deed
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from dicom_node.console.parts import Parts
 
 __all__ = ["DESCRIPTION", "SECTION", "describe"]
@@ -156,15 +158,15 @@ described = APIRouter()
 @described.get("/api/openapi.json", include_in_schema=False)
 def description(request: Request, who: Somebody) -> JSONResponse:
     """The OpenAPI description."""
-    return JSONResponse(describe(request.scope.get("root_path", ""), _parts(request)))
+    return JSONResponse(describe(request.app, request.scope.get("root_path", "")))
 
 
-def describe(root_path: str, parts: Parts) -> dict[str, Any]:
-    """OpenAPI of the API, with the address it is at."""
+def describe(app: FastAPI, root_path: str = "") -> dict[str, Any]:
+    """OpenAPI of what all sections offer to programs, with the address it is at."""
     made = get_openapi(
         title="dicom-node",
-        version=parts.facts.version,
-        routes=router.routes,
+        version=app.version,
+        routes=[each for each in app.routes if getattr(each, "path", "").startswith(f"{API}/")],
         servers=[{"url": root_path or "/"}],
     )
     components = made.setdefault("components", {})

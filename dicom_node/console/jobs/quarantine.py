@@ -89,5 +89,5 @@ def settle(
 SECTION: Final = Section(
     name="quarantine",
     router=router,
-    entries=(Entry(title="Quarantine", path="/quarantine", order=40),),
+    entries=(Entry(title="Quarantine", path="/quarantine", order=35),),
 )
