@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dicom_node.console.access import login, oidc, people, tokens
 from dicom_node.console.api import routes as api
 from dicom_node.console.jobs import actions, details, lists, pictures, quarantine
+from dicom_node.console.partners import SECTIONS as PARTNERS
 from dicom_node.console.routing import SECTIONS as ROUTING
 from dicom_node.console.today import pages as today
 
@@ -29,4 +30,5 @@ SECTIONS: Final[tuple[Section, ...]] = (
     api.SECTION,
     api.DESCRIPTION,
     *ROUTING,
+    *PARTNERS,
 )
