@@ -37,6 +37,7 @@ from dicom_node.network.scu import PynetStoreClient
 from dicom_node.network.syslog import SyslogShipper, SyslogTarget
 from dicom_node.network.tls import CertificateWatch, Credentials, own_credentials
 from dicom_node.network.web import DicomWebClient
+from dicom_node.notifying.composing import notifying_of
 from dicom_node.rulebook import Applying, Desk, Previewing, Rulebook, prepare, written_down
 from dicom_node.services.committing import Committing, Hearing
 from dicom_node.services.delivering import Delivering
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
     from dicom_node.domain.routes import Destination
     from dicom_node.monitoring.server import MonitoringServer
+    from dicom_node.notifying.service import Notifying
     from dicom_node.ports import Clock, Engine, NodeLedger, Spool, StoreClient
     from dicom_node.settings import Settings
 
@@ -119,6 +121,7 @@ class Node:
         fetching: Fetches studies from archives.
         metrics: Counts what happens.
         monitoring: Answers those who watch; None when nobody is to.
+        notifying: Tells people what is wrong; None when nobody is to be told.
         record: Takes audit messages; to nowhere without an audit trail.
     """
 
@@ -146,6 +149,7 @@ class Node:
     fetching: Fetching
     metrics: Metrics
     monitoring: MonitoringServer | None
+    notifying: Notifying | None
     record: Callable[[AuditMessage], None]
 
 
@@ -358,6 +362,15 @@ def build(
                 spool=spool,
                 scp=scp,
                 engines=engines,
+                stopping=stopping.is_set,
+            ),
+            notifying=notifying_of(
+                settings,
+                ledger=ledger,
+                spool=spool,
+                client=client,
+                engines=engines,
+                jitter=jitter,
                 stopping=stopping.is_set,
             ),
             record=record,

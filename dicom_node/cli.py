@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_node import __version__, accounting, auditing, fetching, keeping, versioning
+from dicom_node import __version__, accounting, auditing, fetching, keeping, telling, versioning
 from dicom_node.domain.errors import ConfigurationError, NodeError
 from dicom_node.terminal import (
     EXIT_ERROR,
@@ -59,6 +59,7 @@ app.command("backup")(keeping.backup)
 app.command("restore")(keeping.restore)
 app.command("verify-store")(keeping.verify_store)
 app.command("fetch")(fetching.fetch)
+app.command("notify")(telling.notify)
 
 KeyArgument = Annotated[
     str, typer.Argument(metavar="[KEY]", help="A job's key, or its beginning.", show_default=False)

@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ServiceUrl", "address", "problem"]
+__all__ = ["ServiceUrl", "TargetUrl", "address", "problem"]
 
 
-def _url(text: str) -> str:
+def _target(text: str) -> str:
     parts = urlsplit(text)
     try:
         port_is_one = parts.port is None or parts.port > 0
@@ -22,7 +22,12 @@ def _url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_one:
         raise ValueError("give http://HOST/PATH or https://HOST/PATH")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("a password does not stand in the configuration: see authorization_file")
+        raise ValueError("a password does not stand in the configuration, but in a file")
+    return text
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(_target(text))
     if parts.query or parts.fragment:
         raise ValueError("the URL of a service has neither ? nor #")
     return text.rstrip("/")
@@ -32,6 +37,13 @@ ServiceUrl = Annotated[
     str, AfterValidator(_url), Field(json_schema_extra={"format": "uri", "pattern": "^https?://"})
 ]
 """Where a web service is, without a slash at the end."""
+
+TargetUrl = Annotated[
+    str,
+    AfterValidator(_target),
+    Field(json_schema_extra={"format": "uri", "pattern": "^https?://"}),
+]
+"""An address that is called as it is, with its query."""
 
 
 def problem(

@@ -23,6 +23,7 @@ def check(data: object) -> list[Problem]:
         *_duplicate_peers(data),
         *_unknown_names(data),
         *_own_address(data),
+        *_notifications(data),
         *_tls(data),
     ]
 
@@ -119,6 +120,30 @@ def _own_address(data: Mapping[str, Any]) -> Iterator[Problem]:
                 location=("destinations", position),
                 message="is this node itself: it would send its own output to itself",
             )
+
+
+def _notifications(data: Mapping[str, Any]) -> Iterator[Problem]:
+    section = _mapping(data.get("notifications"))
+    destinations = [str(item.get("name")) for _, item in _items(data, "destinations")]
+    channels: list[str] = []
+    rules: list[str] = []
+    for kind, names in (("webhooks", channels), ("emails", channels), ("rules", rules)):
+        for position, item in _items(section, kind):
+            name = str(item.get("name"))
+            if name in names:
+                yield Problem(
+                    location=("notifications", kind, position, "name"),
+                    message=f"{name!r} stands twice: give each its own name",
+                )
+            names.append(name)
+    for position, rule in _items(section, "rules"):
+        at: Location = ("notifications", "rules", position)
+        for key, known, what in (
+            ("to", channels, "webhook or email"),
+            ("destinations", destinations, "destination"),
+        ):
+            for index, name in enumerate(_list(rule.get(key))):
+                yield from _unknown(name, known, what, (*at, key, index))
 
 
 def _tls(data: Mapping[str, Any]) -> Iterator[Problem]:

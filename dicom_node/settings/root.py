@@ -17,6 +17,7 @@ from dicom_node.settings import references
 from dicom_node.settings.console import ConsoleSettings
 from dicom_node.settings.fields import Name, Section
 from dicom_node.settings.monitoring import MonitoringSettings
+from dicom_node.settings.notifications import NotificationSettings
 from dicom_node.settings.origin import Origin
 from dicom_node.settings.passwords import with_password
 from dicom_node.settings.peers import PeerSettings
@@ -65,6 +66,8 @@ class Settings(Section):
     """The web console."""
     monitoring: MonitoringSettings = MonitoringSettings()
     """The port for Prometheus and health checks."""
+    notifications: NotificationSettings = NotificationSettings()
+    """Who is told when something is wrong."""
     audit: AuditSettings = AuditSettings()
     """The audit trail."""
     retention: RetentionSettings = RetentionSettings()

@@ -133,6 +133,8 @@ def _loops(node: Node) -> list[ServiceLoop]:
         services.append(("configuring", node.rulebook.run_once))
     if node.shipper is not None:
         services.append(("auditing", node.shipper.run_once))
+    if node.notifying is not None:
+        services.append(("notifying", node.notifying.run_once))
     return [
         ServiceLoop(
             name, run_once, clock=node.clock, wake=node.bell.listen(), stopping=node.stopping

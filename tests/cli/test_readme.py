@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dicom_node.settings import load
 
@@ -48,10 +49,15 @@ def test_a_shown_script_exists(script: str) -> None:
 
 
 def test_the_shown_configuration_loads(tmp_path: Path) -> None:
-    (block,) = _blocks("yaml")
-    (tmp_path / "node.yaml").write_text(block, encoding="utf-8")
+    whole, *parts = _blocks("yaml")
+    shown = yaml.safe_load(whole)
+    for part in map(yaml.safe_load, parts):
+        shown["destinations"] += part.pop("destinations", [])
+        shown |= part
+    (tmp_path / "node.yaml").write_text(yaml.safe_dump(shown), encoding="utf-8")
     settings = load(tmp_path / "node.yaml")
     assert [route.name for route in settings.to_routes()] == ["frontal-chest"]
+    assert [each.name for each in settings.to_destinations()] == ["pacs", "web"]
 
 
 def test_what_the_readme_links_to_is_there() -> None:
