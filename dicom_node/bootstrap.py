@@ -17,7 +17,7 @@ from dicom_node.audit.messages import AuditMessage, Source
 from dicom_node.audit.trail import AuditTrail
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.domain.retry import RetryPolicy
-from dicom_node.engine.client import ChildEngine
+from dicom_node.engine.client import ChildEngine, remote_engine
 from dicom_node.monitoring.composing import monitor
 from dicom_node.monitoring.metering import (
     MeteredCommitment,
@@ -50,6 +50,7 @@ from dicom_node.services.reporting import Demanding, Reporting
 from dicom_node.services.retaining import Retaining
 from dicom_node.services.ruling import DestinationNames, Policies, Rules
 from dicom_node.services.synthesizing import Synthesizing
+from dicom_node.settings.secrets import read_secret
 from dicom_node.store.ledger import open_ledger
 from dicom_node.store.spool import FileSpool
 
@@ -397,11 +398,15 @@ def _spool(settings: Settings, clock: Clock) -> Spool:
 
 
 def _engines(settings: Settings, models: Mapping[str, Path]) -> Sequence[Engine]:
-    workers = settings.engine.workers
+    engine = settings.engine
+    workers = engine.workers
+    paths = {name: str(path) for name, path in models.items()}
+    if engine.address is not None:
+        secret = read_secret("engine.secret", engine.secret_file, engine.secret_env)
+        return [remote_engine(paths, engine.address, secret) for _ in range(workers)]
     # Alone, the engine decides by itself how many CPU threads it uses; together they share.
     threads = None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
-    paths = {name: str(path) for name, path in models.items()}
-    return [ChildEngine(paths, settings.engine.device, threads=threads) for _ in range(workers)]
+    return [ChildEngine(paths, engine.device, threads=threads) for _ in range(workers)]
 
 
 def _nobody(message: AuditMessage) -> None:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicom_node import __version__, accounting, auditing, fetching, keeping, telling, versioning
+from dicom_node import (
+    __version__,
+    accounting,
+    auditing,
+    fetching,
+    hosting,
+    keeping,
+    telling,
+    versioning,
+)
 from dicom_node.domain.errors import ConfigurationError, NodeError
 from dicom_node.terminal import (
     EXIT_ERROR,
@@ -59,6 +68,7 @@ app.command("backup")(keeping.backup)
 app.command("restore")(keeping.restore)
 app.command("verify-store")(keeping.verify_store)
 app.command("fetch")(fetching.fetch)
+app.command("serve-engine")(hosting.serve_engine)
 app.command("notify")(telling.notify)
 
 KeyArgument = Annotated[

@@ -21,14 +21,15 @@ from dicom_node.domain.errors import (
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.engine import messages
 from dicom_node.engine.child import Child, ChildLostError
+from dicom_node.engine.relay import SECRET_VARIABLE
 from synthesis.errors import SynthesisError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from synthesis.types import ModelIdentity, SynthesisRequest, SynthesisResult
 
-__all__ = ["RESPAWN", "ChildEngine"]
+__all__ = ["RESPAWN", "ChildEngine", "remote_engine"]
 
 RESPAWN: Final = RetryPolicy(first_s=1.0, factor=2.0, max_s=30.0, attempts=sys.maxsize)
 """Wait before the process is started again after it broke down so often in a row: a broken
@@ -59,6 +60,8 @@ class ChildEngine:
         load_deadline_s: float = 300.0,
         respawn: RetryPolicy = RESPAWN,
         module: str = "dicom_node.engine.worker",
+        arguments: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the configuration; nothing starts here.
@@ -70,13 +73,16 @@ class ChildEngine:
             load_deadline_s: For a model to be ready when warming up.
             respawn: Wait after so many breakdowns in a row.
             module: What the process runs.
+            arguments: Of the process; None for the models and the device.
+            environment: Variables it gets besides those of this process.
             clock: Monotonic seconds.
         """
         self._models = dict(models)
         # -P keeps the current folder out of the module path: a stray file there must not be run.
         self._command = [sys.executable, "-P", "-m", module]
         self._device = device
-        self._environment = dict(os.environ)
+        self._arguments = arguments
+        self._environment = {**os.environ, **(environment or {})}
         if threads is not None:
             self._environment["OMP_NUM_THREADS"] = str(threads)
         self._load_deadline_s = load_deadline_s
@@ -243,8 +249,11 @@ class ChildEngine:
             self._closing.wait(wait_s)
         if not self._closing.is_set():
             try:
-                command = [*self._command, json.dumps(models), self._device]
-                self._child, self._child_models = Child(command, self._environment), models
+                given = self._arguments
+                if given is None:
+                    given = [json.dumps(models), self._device]
+                child = Child([*self._command, *given], self._environment)
+                self._child, self._child_models = child, models
             except OSError as error:
                 reason = f"it cannot be started: {error.strerror}"
                 raise self._broken(reason, EngineDownError) from error
@@ -266,3 +275,21 @@ class ChildEngine:
             self._start_at = self._clock() + wait_s
         _log.warning("the engine process is gone", reason=reason, in_a_row=self._breakdowns)
         return blame(f"the engine broke down: {reason}")
+
+
+def remote_engine(models: Mapping[str, str], address: str, secret: str) -> ChildEngine:
+    """One on another machine: the process here only passes on what is said.
+
+    Args:
+        models: By name; their files are those of the other machine.
+        address: Its host and port, with a colon between.
+        secret: That it must know too.
+    """
+    host, _, port = address.rpartition(":")
+    return ChildEngine(
+        models,
+        "",
+        module="dicom_node.engine.relay",
+        arguments=[host, port],
+        environment={SECRET_VARIABLE: secret},
+    )

@@ -411,6 +411,10 @@ Device = Annotated[
 """A device as PyTorch names it, or auto."""
 
 
+EngineAddress = Annotated[str, Field(pattern=r"^[^\s/:]+:[0-9]{1,5}$")]
+"""Host and port, with a colon between."""
+
+
 class EngineSettings(Section):
     """The process that synthesizes."""
 
@@ -420,9 +424,23 @@ class EngineSettings(Section):
     """Engine processes, each with the models in its own memory."""
     deadline_s: Annotated[float, Field(strict=True, gt=0)] = 600.0
     """Seconds after which a synthesis is stopped and counted as a failed attempt."""
+    address: EngineAddress | None = None
+    """HOST:PORT of a machine where "dicom-node serve-engine" runs with the same weights; null: the
+    engine runs here."""
+    secret_file: FilePath | None = None
+    """File whose first line is the secret that both machines know."""
+    secret_env: Variable | None = None
+    """Environment variable that holds it, instead of a file."""
     max_waiting: Annotated[int, Field(strict=True, ge=1)] | None = 100_000
     """Images and jobs that may wait; beyond it images are refused as out of resources (0xA700).
     null is any number."""
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        given = sum(each is not None for each in (self.secret_file, self.secret_env))
+        if given == 2 or (given == 0 and self.address is not None):
+            raise ValueError("address needs secret_file or secret_env, one of them")
+        return self
 
 
 class RetentionSettings(Section):
