@@ -1,10 +1,12 @@
-"""The visible mark: that the image is synthetic, and which view it is.
+"""The visible mark: that the image is synthetic, which view it is, and which side is which.
 
 The mark has rows of its own, a strip above the image and one of the same height below it. So no
 pixel of the anatomy is covered or changed, both marks stay when one edge is cropped, and the
 middle of the image (where the isocentre is projected) stays the middle of the matrix. Pixel
 spacing is not touched. Each strip holds white letters on black at the ends of the grey range in
 use, whatever the anatomy beside it, so it is legible under every window that shows the image.
+The side letters at the ends of the strip below are those of Patient Orientation, which viewers do
+not show of projections.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from dicom_node.iod.orientation import side_letters
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +31,9 @@ MARK: Final = "SYNTHETIC - NOT FOR DIAGNOSIS"
 
 FILL: Final = 0.94
 """Share of the width that the mark takes."""
+
+GAP: Final = 1.0
+"""Least space between the view's words and the side letters, in the width of an M."""
 
 MAX_HEIGHT_SHARE: Final = 0.08
 """Most of the image's height that the letters of one strip take."""
@@ -49,24 +56,24 @@ def view_words(view: View) -> str:
 @lru_cache(maxsize=1024)
 def banner_rows(width: int, height: int) -> int:
     """Rows of one strip for an image of this size."""
-    font = _font(MARK, width, height)
+    font = _font(MARK, width, height, FILL)
     _, top, _, bottom = font.getbbox("Ay|(")
     letters = bottom - top
     return round(letters * (1.0 + 2.0 * MARGIN))
 
 
 @lru_cache(maxsize=4096)
-def _font(words: str, width: int, height: int) -> Font:
-    """Pillow's own font in the largest size at which the words fit."""
-    return _fitting(words, width, max(round(height * MAX_HEIGHT_SHARE), SMALLEST))
+def _font(words: str, width: int, height: int, fill: float) -> Font:
+    """Pillow's own font in the largest size at which the words fit into a share of the width."""
+    return _fitting(words, width, max(round(height * MAX_HEIGHT_SHARE), SMALLEST), fill)
 
 
 @lru_cache(maxsize=1024)
-def _fitting(words: str, width: int, size: int) -> Font:
+def _fitting(words: str, width: int, size: int, fill: float) -> Font:
     while size > SMALLEST:
         font = _own_font(size)
         left, _, right, _ = font.getbbox(words)
-        if right - left <= FILL * width:
+        if right - left <= fill * width:
             return font
         size -= 1
     return _own_font(SMALLEST)
@@ -77,14 +84,27 @@ def _own_font(size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-def _strip(words: str, width: int, height: int, rows: int) -> NDArray[np.float64]:
-    common = _font(MARK, width, height)
-    own = _font(words, width, height)
+def _strip(
+    words: str, width: int, height: int, rows: int, sides: tuple[str, str] = ("", "")
+) -> NDArray[np.float64]:
+    common = _font(MARK, width, height, FILL)
+    taken = max(_length(common, side) for side in sides)
+    if taken:
+        taken += GAP * _length(common, "M")
+    own = _font(words, width, height, FILL - 2.0 * taken / width)
     # Both strips in one size where the words allow it.
     font = min(common, own, key=lambda one: getattr(one, "size", 0))
     canvas = Image.new("L", (width, rows), 0)
-    ImageDraw.Draw(canvas).text((width / 2, rows / 2), words, fill=255, font=font, anchor="mm")
+    draw, middle, margin = ImageDraw.Draw(canvas), rows / 2, width * (1.0 - FILL) / 2.0
+    draw.text((width / 2, middle), words, fill=255, font=font, anchor="mm")
+    for side, x, anchor in zip(sides, (margin, width - margin), ("lm", "rm"), strict=True):
+        draw.text((x, middle), side, fill=255, font=common, anchor=anchor)
     return np.asarray(canvas, np.float64) / 255.0
+
+
+def _length(font: Font, words: str) -> float:
+    left, _, right, _ = font.getbbox(words)
+    return right - left
 
 
 def letter_masks(
@@ -92,7 +112,9 @@ def letter_masks(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The strips above and below an image of this size: letters as 1 on 0, smooth between."""
     rows = banner_rows(width, height)
-    return _strip(MARK, width, height, rows), _strip(view_words(view), width, height, rows)
+    above = _strip(MARK, width, height, rows)
+    below = _strip(view_words(view), width, height, rows, side_letters(view))
+    return above, below
 
 
 def add_banner(

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from synthesis.types import View
 
-__all__ = ["HUNG", "Hanging", "hanging", "patient_orientation", "screen_axes"]
+__all__ = [
+    "HUNG",
+    "Hanging",
+    "hanging",
+    "patient_orientation",
+    "screen_axes",
+    "side_letters",
+]
 
 Vector = tuple[float, float, float]
 
@@ -34,6 +41,7 @@ NEGLIGIBLE: Final = 1e-4
 
 _POSITIVE: Final = ("L", "P", "H")
 _NEGATIVE: Final = ("R", "A", "F")
+_OPPOSITE: Final = str.maketrans("LPHRAF", "RAFLPH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +123,12 @@ def patient_orientation(view: View) -> tuple[str, str]:
     """
     right, down = screen_axes(view)
     return _letters(right), _letters(down)
+
+
+def side_letters(view: View) -> tuple[str, str]:
+    """Where the patient points on the left of the screen and on the right of it."""
+    right, _ = patient_orientation(view)
+    return right.translate(_OPPOSITE), right
 
 
 def _letters(direction: Vector) -> str:

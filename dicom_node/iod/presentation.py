@@ -1,4 +1,4 @@
-"""A Grayscale Softcopy Presentation State: mark and view as text beside images without letters.
+"""A Grayscale Softcopy Presentation State: mark, view and sides as text beside the images.
 
 The displayed area is the image and two strips below it, each as high as one that `banner` would
 have burned in; the text stands in the strips, so it covers no anatomy. None is above the image:
@@ -21,6 +21,7 @@ from highdicom.pr import (
 
 from dicom_node.iod.banner import MARK, banner_rows, view_words
 from dicom_node.iod.elements import numbers, texts
+from dicom_node.iod.orientation import side_letters
 from dicom_node.iod.referring import finished
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ LABEL: Final = "SYNTHETIC"
 
 _SIDE: Final = 0.02
 """Of the width, left free on both sides of the text."""
+
+_LETTERS: Final = 0.12
+"""Of the width, up to where the letters of a side reach."""
 
 
 def build(account: Account) -> Dataset:
@@ -92,15 +96,18 @@ def _window(image: Dataset) -> SoftcopyVOILUTTransformation:
 
 
 def _texts(view: View, share: float) -> list[TextObject]:
-    """Mark and view in the two strips, each this share of what is displayed."""
+    """Mark in the upper strip, view between the sides in the lower, each this share of all."""
+    left, right = side_letters(view)
     return [
         TextObject(
             text_value=words,
             units=AnnotationUnitsValues.DISPLAY,
-            bounding_box=(_SIDE, top, 1.0 - _SIDE, bottom),
+            bounding_box=(begin, 1.0 - above * share, end, 1.0 - (above - 1) * share),
         )
-        for words, top, bottom in (
-            (MARK, 1.0 - 2.0 * share, 1.0 - share),
-            (view_words(view), 1.0 - share, 1.0),
+        for words, above, begin, end in (
+            (MARK, 2, _SIDE, 1.0 - _SIDE),
+            (view_words(view), 1, _LETTERS, 1.0 - _LETTERS),
+            (left, 1, _SIDE, _LETTERS),
+            (right, 1, 1.0 - _LETTERS, 1.0 - _SIDE),
         )
     ]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dicom_node.iod.banner import MARK, add_banner, banner_rows, letter_masks, view_words
+from dicom_node.iod.orientation import side_letters
 from synthesis.types import View
 
 VIEW = View(primary_deg=90)
@@ -53,6 +54,26 @@ def test_different_views_have_different_marks() -> None:
         letter_masks(View(primary_deg=p), 256, 256)[1].tobytes() for p in (-90, -60, -30, 30, 31)
     }
     assert len(masks) == 5
+
+
+@pytest.mark.parametrize(
+    ("primary", "sides"),
+    [(0, ("R", "L")), (-90, ("P", "A")), (90, ("A", "P")), (-60, ("PR", "AL")), (180, ("R", "L"))],
+)
+def test_side_letters_stand_at_the_ends_of_the_strip_below(
+    primary: float, sides: tuple[str, str]
+) -> None:
+    """A left lateral faces the left of the screen, a right one the right."""
+    view = View(primary_deg=primary)
+    assert side_letters(view) == sides
+    below = letter_masks(view, 256, 256)[1] > 0.5
+    inked = below.any(axis=0)
+    # Letters at both ends, then nothing up to the words in the middle.
+    for half in (inked[:128], inked[:127:-1]):
+        (begins,) = np.nonzero(np.diff(half.astype(int)) == 1)
+        gaps = np.diff(np.flatnonzero(half))
+        assert begins[0] < 0.04 * 256
+        assert gaps.max() > 0.03 * 256
 
 
 def test_the_strip_below_reads_as_the_view_and_not_as_another() -> None:

@@ -21,6 +21,7 @@ from dicom_node.iod.banner import MARK, banner_rows, view_words
 from dicom_node.iod.conformance.documents import CLASSES, verify_document
 from dicom_node.iod.derived import SeriesIdentity, encode
 from dicom_node.iod.documents import BUILDERS
+from dicom_node.iod.orientation import side_letters
 from dicom_node.iod.referring import Account, Written, stub
 from synthesis.types import View
 from tests.iod.objects import AT, build, build_all, dciodvfy, radiograph, read
@@ -105,7 +106,7 @@ def test_mark_and_view_stand_beside_every_image_and_never_on_it(all_in_one: bool
         for one in texts:
             assert one.BoundingBoxAnnotationUnits == "DISPLAY"
             places.add(round(float(one.BoundingBoxTopLeftHandCorner[1]), 6))
-    assert words == [[MARK, view_words(view)] for view in VIEWS]
+    assert words == [[MARK, view_words(view), *side_letters(view)] for view in VIEWS]
     (area,) = ds.DisplayedAreaSelectionSequence
     strip = banner_rows(64, 64)
     assert list(area.DisplayedAreaTopLeftHandCorner) == [1, 1]
@@ -248,5 +249,5 @@ def test_a_report_about_another_model_and_a_label_of_another_view_are_caught() -
         second.TextObjectSequence,
         first.TextObjectSequence,
     )
-    with pytest.raises(IntegrityError, match="mark and view"):
+    with pytest.raises(IntegrityError, match="mark, view and sides"):
         verify_document(state, document=Document.PRESENTATION_STATE, account=told)

@@ -13,6 +13,7 @@ from dicom_node.iod.conformance.origin import equipment_problems, recorded_probl
 from dicom_node.iod.conformance.patient import patient_problems
 from dicom_node.iod.elements import items, text, texts
 from dicom_node.iod.equipment import ascii_text
+from dicom_node.iod.orientation import side_letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +122,7 @@ def _name_of(ds: Dataset) -> tuple[str, str, str]:
 
 
 def _annotations(ds: Dataset, account: Account) -> Iterator[str]:
-    """Mark and view on every image, and on the right one."""
+    """Mark, view and sides on every image, and on the right one."""
     told = {}
     for annotation in items(ds, "GraphicAnnotationSequence"):
         words = tuple(
@@ -134,12 +135,13 @@ def _annotations(ds: Dataset, account: Account) -> Iterator[str]:
         (text(image.stub, "SOPInstanceUID"), "" if frame is None else f"{frame}"): (
             MARK,
             view_words(provenance.view),
+            *side_letters(provenance.view),
         )
         for image in account.images
         for frame, provenance in image.views()
     }
     if told != wanted:
-        yield "GraphicAnnotationSequence does not tell mark and view of every image"
+        yield "GraphicAnnotationSequence does not tell mark, view and sides of every image"
 
 
 def _algorithms(ds: Dataset, account: Account) -> Iterator[str]:
