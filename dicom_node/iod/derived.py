@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from synthesis.types import Radiograph
 
 __all__ = [
+    "CAPTURED",
     "IMPLEMENTATION_UID",
     "PRIVATE_GROUP",
     "PROVENANCE_ELEMENT",
@@ -64,6 +65,10 @@ SOP_CLASS: Final = {
     Form.MULTIFRAME: "1.2.840.10008.5.1.4.1.1.7.3",
 }
 """SOP Class of each form."""
+
+CAPTURED: Final = "OT"
+"""Modality of Secondary Captures: the series is no exposure of the source's modality, is not
+counted as one, and is a stack to viewers, which take each image of CR and DX by itself."""
 
 PRIVATE_GROUP: Final = 0x0099
 """Group of the private block that holds the provenance."""
@@ -141,7 +146,7 @@ def build(
     if form is Form.DX:
         _put_dx(ds, source.grey)
     else:
-        ds.Modality = text(source.dataset, "Modality") or "OT"
+        ds.Modality = CAPTURED
         ds.ConversionType = "SYN"
     return complete(ds, provenance.to_json())
 

@@ -20,6 +20,7 @@ from dicom_node.domain.writing import Form
 from dicom_node.iod.anatomy import decimal, put_anatomy
 from dicom_node.iod.derivation import put_derivation, series_words
 from dicom_node.iod.derived import (
+    CAPTURED,
     complete,
     in_zone_of,
     painted_values,
@@ -29,7 +30,6 @@ from dicom_node.iod.derived import (
     put_series,
     put_spacing,
 )
-from dicom_node.iod.elements import text
 from dicom_node.iod.equipment import put_equipment
 from dicom_node.iod.grey import Window
 from dicom_node.iod.patient import copy_patient_and_study
@@ -118,7 +118,7 @@ def build(
     grey = upright(source.grey)
     frames = np.stack([painted_values(image, grey, banner=banner) for image in images])
     put_pixels(ds, frames, grey, wide=True)
-    ds.Modality = text(source.dataset, "Modality") or "OT"
+    ds.Modality = CAPTURED
     ds.ConversionType = "SYN"
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
     ds.PresentationLUTShape = "IDENTITY"

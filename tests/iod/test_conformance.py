@@ -216,6 +216,7 @@ ONLY = {
         "PixelSpacing": put("PixelSpacing", ["1", "1"]),
     },
     Form.SC: {
+        "Modality DX": put("Modality", "DX"),
         "ConversionType": put("ConversionType", "DI"),
         "PixelSpacing": drop("PixelSpacing"),
         "NominalScannedPixelSpacing": put("NominalScannedPixelSpacing", ["1", "1"]),

@@ -27,8 +27,6 @@ def statement_problems(ds: Dataset, provenance: Provenance, form: Form) -> Itera
     for keyword in FORBIDDEN:
         if keyword in ds:
             yield f"{keyword} must not be there"
-    if not text(ds, "Modality"):
-        yield "Modality is empty"
     if form is Form.DX and "AcquisitionContextSequence" not in ds:
         yield "AcquisitionContextSequence is missing"
     yield from _times(ds, provenance)

@@ -106,8 +106,8 @@ FIXED_FOR_FORM: Final = {
         "PresentationIntentType": ("FOR PRESENTATION",),
         "PositionerType": ("CARM",),
     },
-    Form.SC: {"ConversionType": ("SYN",), "PositionerType": ("CARM",)},
-    Form.MULTIFRAME: {"ConversionType": ("SYN",)},
+    Form.SC: {"Modality": ("OT",), "ConversionType": ("SYN",), "PositionerType": ("CARM",)},
+    Form.MULTIFRAME: {"Modality": ("OT",), "ConversionType": ("SYN",)},
 }
 """The same, for one form."""
 
