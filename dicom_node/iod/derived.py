@@ -48,6 +48,7 @@ __all__ = [
     "SOP_CLASS",
     "SeriesIdentity",
     "build",
+    "comments",
     "complete",
     "encode",
     "in_zone_of",
@@ -131,14 +132,14 @@ def build(
     put_series(ds, form=form, provenance=provenance, series=series, at=at)
     ds.SOPInstanceUID = sop_instance_uid
     ds.InstanceNumber = str(provenance.index + 1)
-    ds.ImageComments = f"AI SYNTHETIC {view_words(provenance.view)}"
     put_equipment(source.dataset, ds, provenance=provenance, device_uid=series.device_uid, at=at)
     put_marks(ds, source, banner=banner)
     nominal = provenance.spacing_nominal or image.spacing_mm is None
+    ds.ImageComments = comments(view_words(provenance.view), nominal=nominal)
     put_derivation(ds, source.dataset, derivation_words(provenance, nominal=nominal))
     put_anatomy(source.dataset, ds)
     put_view(ds, image.view, form)
-    put_spacing(ds, image, form)
+    put_spacing(ds, image, form, nominal=nominal)
     put_lossy(ds, source.lossy)
     grey = source.grey
     stored = painted_values(image, grey, banner=banner)
@@ -236,8 +237,19 @@ def put_marks(ds: Dataset, source: Source, *, banner: bool) -> None:
     ds.QualityControlImage = "NO"
 
 
-def put_spacing(ds: Dataset, image: Radiograph, form: Form) -> None:
-    """The pitch of the pixels, under the name that its form has for it."""
+def comments(words: str, *, nominal: bool) -> str:
+    """Image Comments: what is seen, and when nothing in it may be measured, that."""
+    return f"AI SYNTHETIC {words}" + ("; not to scale" if nominal else "")
+
+
+def put_spacing(ds: Dataset, image: Radiograph, form: Form, *, nominal: bool) -> None:
+    """The pitch of the pixels, under the name that its form has for it.
+
+    A nominal one is made up, and a viewer would measure millimetres by it: a Secondary Capture
+    goes without, so that lengths are in pixels. A DX image must have one.
+    """
+    if nominal and form is not Form.DX:
+        return
     rows, columns = image.pixels.shape
     spacing = image.spacing_mm or (FIELD_MM / rows, FIELD_MM / columns)
     values = [decimal(spacing[0]), decimal(spacing[1])]

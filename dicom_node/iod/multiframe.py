@@ -21,6 +21,7 @@ from dicom_node.iod.anatomy import decimal, put_anatomy
 from dicom_node.iod.derivation import put_derivation, series_words
 from dicom_node.iod.derived import (
     CAPTURED,
+    comments,
     complete,
     in_zone_of,
     painted_values,
@@ -106,14 +107,16 @@ def build(
     ds.SOPInstanceUID = sop_instance_uid
     ds.InstanceNumber = "1"
     labels = [image.view.label for image in images]
-    ds.ImageComments = f"AI SYNTHETIC {len(images)} views, {labels[0]} to {labels[-1]}"
     put_equipment(source.dataset, ds, provenance=first, device_uid=series.device_uid, at=at)
     put_marks(ds, source, banner=banner)
     nominal = first.spacing_nominal or images[0].spacing_mm is None
+    ds.ImageComments = comments(
+        f"{len(images)} views, {labels[0]} to {labels[-1]}", nominal=nominal
+    )
     put_derivation(ds, source.dataset, series_words(provenances, nominal=nominal))
     put_anatomy(source.dataset, ds)
     ds.PatientOrientation = None
-    put_spacing(ds, images[0], Form.MULTIFRAME)
+    put_spacing(ds, images[0], Form.MULTIFRAME, nominal=nominal)
     put_lossy(ds, source.lossy)
     grey = upright(source.grey)
     frames = np.stack([painted_values(image, grey, banner=banner) for image in images])

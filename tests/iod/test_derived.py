@@ -235,7 +235,14 @@ def test_spacing_is_the_images_and_said_to_be_nominal_where_it_is() -> None:
     sc = written(read(), form=Form.SC)
     assert list(sc.PixelSpacing) == [1.5625, 1.5625]
     assert "ImagerPixelSpacing" not in sc
-    assert "NOMINAL" in written(read(ImagerPixelSpacing=None), nominal=True).DerivationDescription
+    source = read(ImagerPixelSpacing=None)
+    dx = written(source, form=Form.DX, nominal=True)
+    assert "ImagerPixelSpacing" in dx  # which its class asks for
+    sc = written(source, form=Form.SC, nominal=True)
+    assert "PixelSpacing" not in sc  # a viewer would measure millimetres by it
+    for ds in (dx, sc):
+        assert "NOMINAL" in ds.DerivationDescription
+        assert ds.ImageComments.endswith("; not to scale")
 
 
 def test_how_far_a_view_can_be_trusted_is_in_its_description_and_provenance() -> None:

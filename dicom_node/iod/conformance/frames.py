@@ -33,7 +33,7 @@ def frame_problems(
         *statement_problems(ds, first, form),
         *origin_problems(ds, source, first, form, recorded=provenance_json(provenances)),
         *patient_problems(ds, source),
-        *common_problems(ds, source, upright(source.grey), form),
+        *common_problems(ds, source, upright(source.grey), form, nominal=first.spacing_nominal),
         *pixel_problems(ds, source, provenances),
         *_vectors(ds, provenances),
     )

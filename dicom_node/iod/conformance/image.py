@@ -38,11 +38,13 @@ def image_problems(
 ) -> Iterator[str]:
     """What is wrong with the image and with what is said of it."""
     yield from _view(ds, provenance.view)
-    yield from common_problems(ds, source, source.grey, form)
+    yield from common_problems(ds, source, source.grey, form, nominal=provenance.spacing_nominal)
     yield from pixel_problems(ds, source, (provenance,))
 
 
-def common_problems(ds: Dataset, source: Source, grey: GreyScale, form: Form) -> Iterator[str]:
+def common_problems(
+    ds: Dataset, source: Source, grey: GreyScale, form: Form, *, nominal: bool
+) -> Iterator[str]:
     """What is wrong with what is said of one view or of many alike.
 
     Args:
@@ -50,9 +52,10 @@ def common_problems(ds: Dataset, source: Source, grey: GreyScale, form: Form) ->
         source: Of it.
         grey: The scale of its stored values.
         form: Of it.
+        nominal: Whether its pixel spacing would be made up.
     """
     yield from _anatomy(ds)
-    yield from _spacing(ds, form)
+    yield from _spacing(ds, form, nominal=nominal)
     yield from _lossy(ds, source)
     yield from _grey(ds, grey, form)
 
@@ -78,12 +81,15 @@ def _anatomy(ds: Dataset) -> Iterator[str]:
         yield "AnatomicRegionSequence is missing"
 
 
-def _spacing(ds: Dataset, form: Form) -> Iterator[str]:
+def _spacing(ds: Dataset, form: Form, *, nominal: bool) -> Iterator[str]:
     here, elsewhere = "ImagerPixelSpacing", "PixelSpacing"
     if form is not Form.DX:
         here, elsewhere = elsewhere, here
     stated = numbers(ds, here)
-    if len(stated) != 2 or not all(value > 0 for value in stated):
+    if nominal and form is not Form.DX:
+        if here in ds:
+            yield f"{here} must not be there, the source has none"
+    elif len(stated) != 2 or not all(value > 0 for value in stated):
         yield f"{here} is not two positive numbers"
     for keyword in (elsewhere, "NominalScannedPixelSpacing"):
         if keyword in ds:
