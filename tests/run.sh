@@ -20,6 +20,7 @@ for program in storescu storescp echoscu dcmdump; do
     command -v "$program" >/dev/null || { missing+=(dcmtk); break; }
 done
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+compgen -G '/usr/share/orthanc/plugins/*WebViewer*' >/dev/null || missing+=(orthanc-webviewer)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v promtool >/dev/null || missing+=(prometheus)
 command -v ip >/dev/null || missing+=(iproute2)

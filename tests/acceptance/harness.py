@@ -257,7 +257,8 @@ class Node:
 class Orthanc:
     """An archive that knows the node."""
 
-    def __init__(self, folder: Path, *, node_port: int) -> None:
+    def __init__(self, folder: Path, *, node_port: int, **more: Any) -> None:
+        """One with a storage of its own in the folder; ``more`` are settings of Orthanc."""
         self.folder = folder
         self.dicom_port = free_port()
         self.http_port = free_port()
@@ -276,6 +277,7 @@ class Orthanc:
             "DicomModalities": {"node": ["SYNTH", "127.0.0.1", node_port]},
             "OverwriteInstances": False,
             "StableAge": 1,
+            **more,
         }
         (folder / "orthanc.json").write_text(json.dumps(settings))
 

@@ -1,0 +1,120 @@
+"""OHIF as a radiologist uses it: thumbnails, two panes, the wheel, the ruler."""
+
+from __future__ import annotations
+
+import io
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image
+
+from tests.acceptance.harness import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from playwright.sync_api import Browser, Locator, Page
+
+WAIT_S: Final = 180
+"""A page of 60 MB of scripts and software rendering, on a machine that does other things."""
+
+_NO_TOUR: Final = "localStorage.setItem('shownTours', '[\"basicViewerTour\"]')"
+
+
+class Desk:
+    """OHIF with a study open: the first series in the left pane, the right one empty."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def thumbnails(self) -> list[str]:
+        """What is written below each, in order."""
+        found = self.page.locator('[data-cy="study-browser-thumbnail"]')
+        return [" ".join(text.split()) for text in found.all_inner_texts()]
+
+    def pane(self, index: int) -> Locator:
+        return self.page.locator('[data-cy="viewport-pane"]').nth(index)
+
+    def words(self, index: int) -> str:
+        """What the viewer writes over a pane."""
+        return " ".join(self.pane(index).inner_text().split())
+
+    def two_panes(self) -> None:
+        self.page.locator('[data-cy="Layout"]').click()
+        self.page.locator('[data-cy="Layout-1-0"]').click()
+        self.pane(1).wait_for()
+
+    def hang(self, series: int, index: int) -> None:
+        """The first thumbnail of a series number into a pane."""
+        self.pane(index).click()
+        shown = self.page.locator('[data-cy="study-browser-thumbnail"]')
+        shown.filter(has_text=f"S:{series}").first.dblclick()
+        wait_until(lambda: self.lit(index), WAIT_S, f"series {series} in pane {index}")
+
+    def lit(self, index: int) -> bool:
+        """Whether there is a picture, by the light in it."""
+        return bool((self.seen(index) > 40).mean() > 0.3)
+
+    def seen(self, index: int) -> NDArray[np.uint8]:
+        """The middle of a pane as it is on the screen, in grey, without its written rim."""
+        box = self.pane(index).bounding_box()
+        assert box is not None
+        clip = {
+            "x": box["x"] + box["width"] * 0.1,
+            "y": box["y"] + box["height"] * 0.25,
+            "width": box["width"] * 0.8,
+            "height": box["height"] * 0.5,
+        }
+        picture = self.page.screenshot(clip=clip)  # type: ignore[arg-type]
+        return np.asarray(Image.open(io.BytesIO(picture)).convert("L"))
+
+    def turn(self, index: int) -> None:
+        """One notch of the wheel over a pane."""
+        box = self.pane(index).bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        self.page.mouse.wheel(0, 100)
+
+    def instance(self, index: int) -> int:
+        """Number of the image that a pane says it shows."""
+        found = re.search(r"I: ?(\d+)", self.words(index))
+        return int(found[1]) if found else 0
+
+    def length(self, index: int) -> str:
+        """What the ruler says of a line across a pane."""
+        box = self.pane(index).bounding_box()
+        assert box is not None
+        x, y = box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.6
+        lines = self.pane(index).locator("svg text")
+        # The first click into a pane only chooses it, so it is made with another tool.
+        self.page.locator('[data-cy="WindowLevel-btn"]').click()
+        self.page.mouse.click(x, y)
+        self.page.locator('[data-cy="MeasurementTools-split-button-primary"]').click()
+        self.page.mouse.move(x, y)
+        self.page.mouse.click(x, y)
+        self.page.mouse.move(x + 40, y, steps=4)
+        self.page.mouse.move(x + 80, y, steps=4)
+        self.page.mouse.click(x + 80, y)
+
+        def read() -> str:
+            return next((text for text in lines.all_text_contents() if text.strip()), "")
+
+        text: str = wait_until(read, WAIT_S, f"a length in pane {index}")
+        return text
+
+
+@contextmanager
+def desk(browser: Browser, url: str, study: str) -> Iterator[Desk]:
+    """OHIF at an address with a study open."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(WAIT_S * 1000)
+    page.add_init_script(_NO_TOUR)
+    page.goto(f"{url}/viewer?StudyInstanceUIDs={study}", wait_until="commit")
+    made = Desk(page)
+    made.pane(0).wait_for()
+    wait_until(lambda: made.lit(0), WAIT_S, "the first series on the screen")
+    yield made
+    page.close()
