@@ -21,6 +21,7 @@ from dicom_node.domain.errors import (
 )
 from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
 from dicom_node.network.contexts import proposed_contexts, rewritable, verification_contexts
+from dicom_node.network.pausing import pause_surely
 from dicom_node.network.statuses import meaning_of, outcome_of
 from dicom_node.network.tls import Attempt, OutgoingTls
 
@@ -223,6 +224,7 @@ class PynetStoreClient:
             ) from error
         if not association.is_established:
             raise _not_established(association, destination, attempt)
+        pause_surely(association)
         with self._lock:
             self._open.add(association)
         return association
