@@ -26,7 +26,7 @@ __all__ = ["BUNDLED", "Card", "Checkpoint", "bundled_path", "read", "write"]
 BUNDLED: Final = "bundled"
 """Stands for the path of the weights that come with the package."""
 
-_FORMAT: Final = "vcdit-2"
+_FORMAT: Final = "vcdit-3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

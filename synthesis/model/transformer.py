@@ -1,10 +1,11 @@
 """The view-conditioned transformer: source and pose in; the expected target, then samples, out.
 
 A target is its expected image and detail. The trunk finds the expected image, as a correction of
-the slab guess, in one evaluation; a flow draws the detail around it, in one or more evaluations of
-a small network that reads the trunk's features. So what can be known is not blurred by chance nor
-chance by averaging (residual diffusion: CorrDiff, arXiv 2309.15214). The source is read once; its
-keys and values do not depend on the target's view.
+the slab guess whose rows hold about as much matter as the source's, in one evaluation; a flow draws
+the detail around it, in one or more evaluations of a small network that reads the trunk's
+features. So what can be known is not blurred by chance nor chance by averaging (residual diffusion:
+CorrDiff, arXiv 2309.15214). The source is read once; its keys and values do not depend on the
+target's view.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from synthesis.geometry.bands import blurred
+from synthesis.geometry.rows import row_sums, with_row_sums
 from synthesis.model.blocks import ConvBlock, CrossBlock, EncoderBlock, Rotary
 from synthesis.model.detail import DetailNetwork
 
@@ -37,9 +39,15 @@ DETAIL_UNIT: Final = 1 / 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceContext:
-    """A source as the trunk attends to it: keys and values (s, heads, n, c) of every block."""
+    """A source as the trunk reads it.
+
+    Attributes:
+        keys_values: Keys and values (s, heads, n, c) of every block.
+        rows: How much matter lies in each row (s, 1, h, 1), see `synthesis.geometry.rows`.
+    """
 
     keys_values: tuple[tuple[Tensor, Tensor], ...]
+    rows: Tensor
 
     def repeated(self, targets: int) -> SourceContext:
         """Each source for that many targets, one after the other."""
@@ -47,7 +55,8 @@ class SourceContext:
             tuple(
                 (k.repeat_interleave(targets, dim=0), v.repeat_interleave(targets, dim=0))
                 for k, v in self.keys_values
-            )
+            ),
+            self.rows.repeat_interleave(targets, dim=0),
         )
 
 
@@ -115,6 +124,8 @@ class ViewTransformer(nn.Module):
         self.merge = nn.Conv2d(2 * c, c, 3, padding=1)
         self.head = ConvBlock(c)
         self.pixels = nn.Conv2d(c, config.cell**2, 3, padding=1)
+        self.trust = nn.Conv1d(c, 1, 3, padding=1)
+        self.trust_condition = nn.Linear(d, 1, bias=False)
         self.detail = DetailNetwork(config)
         self._initialize()
 
@@ -125,6 +136,9 @@ class ViewTransformer(nn.Module):
         # The network starts as the slab guess, which is already better than grey.
         nn.init.zeros_(self.pixels.weight)
         nn.init.zeros_(self.pixels.bias)  # type: ignore[arg-type]
+        # Rows are trusted by half until it is known when they can be.
+        for zero in (self.trust.weight, self.trust.bias, self.trust_condition.weight):
+            nn.init.zeros_(zero)  # type: ignore[arg-type]
 
     def read_source(self, source: Float[Tensor, "s 1 h w"]) -> SourceContext:
         """Keys and values of the source for every block; once per request."""
@@ -136,7 +150,8 @@ class ViewTransformer(nn.Module):
             tuple(
                 block.cross_attention.keys_values(x, self.rotary)  # type: ignore[operator, union-attr]
                 for block in self.blocks
-            )
+            ),
+            row_sums(source),
         )
 
     def forward(
@@ -163,6 +178,8 @@ class ViewTransformer(nn.Module):
         x = self.head(self.merge(torch.cat([x, features], dim=1)))  # (b, c, g, g)
         correction = F.pixel_shuffle(self.pixels(x), c.cell).float()  # (b, 1, h, w)
         image = guess + blurred(correction, c.expected_sigma)
+        trust = self.trust(x.mean(dim=3)) + self.trust_condition(e)[:, :, None]  # (b, 1, g)
+        image = with_row_sums(image, source.rows, trust.float().sigmoid())
         return Expectation(image=image, guess=guess, features=x, condition=e)
 
     def draw(
