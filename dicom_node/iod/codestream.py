@@ -35,6 +35,9 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _END: Final = b"\xff\xd9"
 """EOI, or EOC of JPEG 2000. Some decoders make up what is missing before it, without a word."""
 
+_PADDING: Final = b"\0\xff"
+"""After it, to an even length; the standard says zero, some write fill bytes."""
+
 _FRAME_LS: Final = 0xF7
 _PARAMETERS_LS: Final = 0xF8
 _OVERSIZE: Final = 4
@@ -71,7 +74,7 @@ def check_frame(frame: bytes, syntax: UID, *, rows: int, columns: int, allocated
     if syntax == RLELossless:
         _check_runs(frame, rows * columns, allocated // 8)
         return
-    if not frame.rstrip(b"\0").endswith(_END):
+    if not frame.rstrip(_PADDING).endswith(_END):
         raise ImageError("the encoded image is cut off: its end marker is missing")
     try:
         if syntax in JPEG2000TransferSyntaxes or syntax in _HTJ2K:

@@ -10,6 +10,7 @@ import structlog
 
 from dicom_node.domain.errors import CapacityError, InputError
 from dicom_node.domain.identifiers import resembles_uid
+from dicom_node.domain.legible import legible
 from dicom_node.iod.reading import read_header
 from dicom_node.ports import NewImage, Receipt
 
@@ -112,7 +113,7 @@ class Receiving:
                 calling_ae_title=received.calling_ae_title,
                 digest=spooled.digest,
                 size_bytes=spooled.size_bytes,
-                accession_number=header.accession_number,
+                accession_number=legible(header.accession_number),
             ),
             self.clock(),
         )
