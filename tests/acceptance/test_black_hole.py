@@ -20,7 +20,7 @@ from tests.network.objects import free_port, tool
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = pytest.mark.slow  # not peer: what it needs of a machine may not be had in CI
 
 RIGGED = ("-m", "tests.acceptance.rigged", "serve", "--echo")
 IMAGES = 3

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.acceptance.harness import Orthanc
     from tests.viewers.reading import Desk
 
-pytestmark = [pytest.mark.peer, pytest.mark.slow]
+pytestmark = pytest.mark.slow  # not peer: what it needs of a machine may not be had in CI
 
 
 @pytest.fixture(scope="module")
