@@ -41,7 +41,8 @@ check lint ruff check .
 check format ruff format --check .
 check types mypy
 check imports lint-imports --no-logo
-check tests python -m pytest "$@"
+# Two at a time, a file in one place: most of the suite waits for other programs.
+check tests python -m pytest -n 2 --dist loadfile "$@"
 
 echo
 if [ ${#failed[@]} -gt 0 ]; then
