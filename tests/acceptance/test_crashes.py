@@ -125,7 +125,7 @@ def test_an_archive_that_is_away_gets_everything_when_it_returns_and_nothing_is_
     node.start()
     archive.start()
     for uid in copies:
-        assert len(archive.wait_for_series(uid, within_s=60)) == VIEWS
+        assert len(archive.wait_for_series(uid, within_s=240)) == VIEWS  # after the backoff
     events = Counter(line["event"] for line in node.lines)
     assert events["a job runs"] == 3
     wait_until(
