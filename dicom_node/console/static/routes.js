@@ -66,9 +66,12 @@ if (drop !== null) {
     input.files = one.files;
     input.form.requestSubmit();
   });
-  input.addEventListener("change", () => {
+  const send = () => {
     if (input.files.length > 0) input.form.requestSubmit();
-  });
+  };
+  // Who was quicker than this script has chosen already.
+  if (input.files.length > 0) addEventListener("load", send);
+  input.addEventListener("change", send);
 }
 
 document.addEventListener("change", (event) => {
