@@ -64,9 +64,16 @@ class Anatomy:
     bone: float
     seed: int
 
+    @property
+    def exact(self) -> bool:
+        """Whether no voxel has to be resampled for it, which would blur it."""
+        return self.shift_mm == 0.0 and not any(self.rotation_deg)
 
-def draw_anatomy(rng: np.random.Generator, *, identity: bool = False) -> Anatomy:
-    """A random variation; ``identity`` gives the patient as scanned."""
+
+def draw_anatomy(
+    rng: np.random.Generator, *, identity: bool = False, exact: bool = False
+) -> Anatomy:
+    """A random variation; ``identity`` gives the patient as scanned, ``exact`` one that is."""
     if identity:
         return Anatomy(
             scale=(1.0, 1.0, 1.0),
@@ -80,10 +87,11 @@ def draw_anatomy(rng: np.random.Generator, *, identity: bool = False) -> Anatomy
     size = rng.uniform(0.92, 1.08)
     scale = tuple(float(size * rng.uniform(0.88, 1.12)) for _ in range(3))
     turns = tuple(float(a) for a in rng.normal(0.0, [3.0, 2.0, 2.0]))
+    shift_mm = float(rng.uniform(3.0, 15.0))
     return Anatomy(
         scale=(scale[0], scale[1], scale[2]),
-        rotation_deg=(turns[0], turns[1], turns[2]),
-        shift_mm=float(rng.uniform(3.0, 15.0)),
+        rotation_deg=(0.0, 0.0, 0.0) if exact else (turns[0], turns[1], turns[2]),
+        shift_mm=0.0 if exact else shift_mm,
         mirrored=bool(rng.random() < 0.5),
         lung=float(rng.uniform(0.6, 1.5)),
         bone=float(rng.uniform(0.7, 1.4)),
@@ -92,22 +100,24 @@ def draw_anatomy(rng: np.random.Generator, *, identity: bool = False) -> Anatomy
 
 
 def warped(volume: Volume, anatomy: Anatomy) -> Volume:
-    """The volume as another patient; same spacing, box scaled with the body."""
+    """The volume as another patient, its box scaled with the body.
+
+    An exact variation keeps the voxels and changes their spacing; others are resampled at the same
+    spacing.
+    """
     hu = torch.from_numpy(np.ascontiguousarray(volume.hu))
     if anatomy.mirrored:
         hu = hu.flip(0)
-    nx, ny, nz = (int(n * s) for n, s in zip(volume.hu.shape, anatomy.scale, strict=True))
-    shape = (nx, ny, nz)
-    still = anatomy.shift_mm == 0.0 and not any(anatomy.rotation_deg)
-    if still and shape == tuple(volume.hu.shape):
+    x, y, z = volume.spacing_mm
+    if anatomy.exact:
+        x, y, z = (s * pitch for s, pitch in zip(anatomy.scale, (x, y, z), strict=True))
         out = hu
     else:
-        out = _sampled(hu, volume.spacing_mm, shape, anatomy)
+        nx, ny, nz = (int(n * s) for n, s in zip(volume.hu.shape, anatomy.scale, strict=True))
+        out = _sampled(hu, volume.spacing_mm, (nx, ny, nz), anatomy)
     # Lung is what lies well between air and fat; its density varies with breath and disease.
     lung = torch.where((out < -400.0) & (out > -990.0), (out + 1000.0) * anatomy.lung - 1000.0, out)
-    return Volume(
-        hu=lung.clamp(AIR_HU, 3071.0).numpy(), spacing_mm=volume.spacing_mm, name=volume.name
-    )
+    return Volume(hu=lung.clamp(AIR_HU, 3071.0).numpy(), spacing_mm=(x, y, z), name=volume.name)
 
 
 def _sampled(
@@ -182,10 +192,11 @@ def body_variation(
             rows = rows + float(r) * torch.sin(float(c) * np.pi * rows + float(p))
     down, across = torch.meshgrid(rows, columns, indexing="ij")
     grid = torch.stack([across, down], dim=-1)[None].expand(count, -1, -1, -1)
+    # Cubic: linear interpolation takes a quarter of the finest detail's power.
     warped = F.grid_sample(
-        images[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=False
+        images[:, None], grid, mode="bicubic", padding_mode="zeros", align_corners=False
     )
-    return warped[:, 0] * (size * density), list(views)
+    return warped[:, 0].clamp_min(0.0) * (size * density), list(views)
 
 
 def tone_curve(

@@ -53,6 +53,7 @@ class Shard:
         size: Pixels on that side.
         path: Of the ``.npy``.
         scale: `LINE_INTEGRALS` or `PER_VIEW`.
+        exact: Whether the images are as sharp as those of a scan: nothing was resampled.
     """
 
     patient: str
@@ -63,6 +64,7 @@ class Shard:
     size: int
     path: Path
     scale: str = LINE_INTEGRALS
+    exact: bool = True
 
     def images(self) -> NDArray[np.float16] | NDArray[np.uint8]:
         """As stored (views, size, size), memory-mapped."""
@@ -102,11 +104,14 @@ def _read(path: Path) -> Shard:
         size=data["size"],
         path=path.with_suffix(".npy"),
         scale=data.get("scale", LINE_INTEGRALS),
+        exact=data["anatomy"]["shift_mm"] == 0.0,
     )
 
 
 def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, seed: int) -> Shard:
     """Render one variation of a prepared volume and store it; what it is follows from the seed.
+
+    Odd variations are exact: other proportions and densities, but as sharp as the scan.
 
     Views and field follow from the seed and the variation alone, so that the same variation of
     two patients can be mixed (`synthesis.data.mixing`); the anatomy is each patient's own.
@@ -123,7 +128,8 @@ def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, see
     views, sources = _draw_views(shared, from_tube=variation > 0 and shared.random() < 0.35)
     field_mm = FIELD_MM if standard else float(np.exp(shared.uniform(np.log(290.0), np.log(410.0))))
     rng = np.random.default_rng([seed, variation, *volume.name.encode()])
-    anatomy = draw_anatomy(rng, identity=variation == 0)
+    exact = variation % 2 == 1
+    anatomy = draw_anatomy(rng, identity=variation == 0, exact=exact)
     patient = warped(
         coarsened(volume, FIELD_MM / View(primary_deg=0.0).magnification / size), anatomy
     )
@@ -131,7 +137,7 @@ def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, see
     if not standard:
         center[0] += float(rng.normal(0.0, 8.0))
         center[2] += float(rng.normal(0.0, 15.0))
-    if variation > 0 and rng.random() < 0.5:
+    if variation > 0 and not exact and rng.random() < 0.5:
         reach_mm = 80.0
         patient = extended(patient, reach_mm=reach_mm)
         center[2] += round(reach_mm / patient.spacing_mm[2]) * patient.spacing_mm[2]
@@ -150,6 +156,7 @@ def render_shard(volume: Volume, variation: int, folder: Path, *, size: int, see
             field_mm=field_mm,
             size=size,
             path=Path(folder) / f"{shard_name(volume.name, variation)}.npy",
+            exact=anatomy.exact,
         ),
         images,
         anatomy,

@@ -2,6 +2,6 @@
 
 from synthesis.diffusion.flow import Denoiser, draw_times, sample
 from synthesis.diffusion.noise import view_noise
-from synthesis.diffusion.scoring import energy_score
+from synthesis.diffusion.scoring import energy_score, power_mismatch
 
-__all__ = ["Denoiser", "draw_times", "energy_score", "sample", "view_noise"]
+__all__ = ["Denoiser", "draw_times", "energy_score", "power_mismatch", "sample", "view_noise"]

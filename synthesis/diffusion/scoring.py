@@ -8,10 +8,16 @@ median, a blur.
 
 Of a whole image the norm would see little but what is coarse, so it is taken of windows of parts:
 scores of fixed linear parts of an image, summed, are a score again.
+
+Where it cannot be known how strong the detail of a window is, a network that draws the same
+strength everywhere scores best with less than the mean power (norms count a strong window for less
+than its power). `power_mismatch` asks for the power itself, band by band.
 """
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -23,11 +29,14 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-__all__ = ["energy_score"]
+__all__ = ["energy_score", "power_mismatch"]
 
 _PARTS: Final = ((0.5, 2.0), (0.25, 1.0), (0.0, 0.5))
 """From coarse to fine: the blur that takes the part out of what is left, in sigmas (0: the rest
 is the part), and the side of the windows, in cells."""
+
+_BANDS: Final = 6
+"""Of the power, equally wide by octaves from the blur's limit to the Nyquist frequency."""
 
 
 def energy_score(
@@ -66,3 +75,39 @@ def _norms(images: Float[Tensor, "b h w"], side: int) -> Float[Tensor, "b 1 rows
     """Root mean square of square windows that overlap by half."""
     power = F.avg_pool2d(images.square()[:, None], side, stride=max(1, side // 2))
     return (power + 1e-8).sqrt()
+
+
+def power_mismatch(
+    truth: Float[Tensor, "b 1 h w"],
+    samples: Float[Tensor, "samples 1 h w"],
+    *,
+    sigma: float,
+) -> Float[Tensor, ""]:
+    """Mean squared logarithm of the samples' power over the truth's, in bands of frequency.
+
+    Args:
+        truth: Detail as it was.
+        samples: As many of each truth as of any other, one after the other.
+        sigma: Of the blur that parted image and detail, in pixels.
+    """
+    bands = _bands(truth, sigma)
+    power = _powers(samples, bands).unflatten(0, (len(truth), -1))  # (b, samples, bands)
+    return torch.log(power / _powers(truth, bands)[:, None]).square().mean()
+
+
+def _bands(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "bands h w2"]:
+    """Which frequencies of a real transform lie in which band."""
+    height, width = images.shape[2:]
+    vertical = torch.fft.fftfreq(height, d=0.5)[:, None]  # 1 = Nyquist
+    radius = torch.hypot(vertical, torch.fft.rfftfreq(width, d=0.5))
+    least = 1.0 / (math.pi * sigma)
+    edges = [least ** (1.0 - step / _BANDS) for step in range(_BANDS + 1)]
+    inside = [(radius >= low) & (radius < high) for low, high in pairwise(edges)]
+    return torch.stack(inside).to(images.device, torch.float32)
+
+
+def _powers(
+    images: Float[Tensor, "b 1 h w"], bands: Float[Tensor, "bands h w2"]
+) -> Float[Tensor, "b bands"]:
+    power = torch.fft.rfft2(images[:, 0].float(), norm="ortho").abs().square()
+    return torch.einsum("bhw,khw->bk", power, bands) + 1e-6

@@ -36,6 +36,9 @@ POSE_FEATURES: Final = 11
 DETAIL_UNIT: Final = 1 / 32
 """Unit of detail on [-1, 1]: about its standard deviation in a chest."""
 
+_THIN: Final = 0.5
+"""Where less matter than this is expected, on [-1, 1] from air, detail fades: air has none."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceContext:
@@ -200,4 +203,4 @@ class ViewTransformer(nn.Module):
         out: Tensor = self.detail(
             noisy, noise, time, known.image, known.guess, known.features, known.condition
         )
-        return out
+        return out * ((known.image + 1) / _THIN).clamp(0.0, 1.0)

@@ -88,15 +88,16 @@ class Batches:
             shards = [
                 shard
                 for shard in self._shards[patients[rng.integers(len(patients))]]
-                if shard.size >= stage.resolution
+                if shard.size >= stage.resolution and (shard.exact or not stage.exact)
             ]
             if not shards:
-                raise RecipeError(f"{recipe.cache}: too few shards of {stage.resolution} px")
+                kind = "exact shards" if stage.exact else "shards"
+                raise RecipeError(f"{recipe.cache}: too few {kind} of {stage.resolution} px")
             shard = shards[rng.integers(len(shards))]
             source = int(rng.choice(shard.sources))
             order = [source, *_drawn_targets(shard, source, stage.targets, rng)]
             images, views = _images(shard, order), [shard.views[i] for i in order]
-            if rng.random() < recipe.mix_share:
+            if rng.random() < recipe.mix_share and not stage.exact:
                 others = self._alike(shard)
                 if others:
                     other = _images(others[rng.integers(len(others))], order)

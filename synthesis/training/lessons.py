@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from synthesis.diffusion import draw_times, energy_score
+from synthesis.diffusion import draw_times, energy_score, power_mismatch
 from synthesis.geometry.bands import high_passed
 from synthesis.model.transformer import DETAIL_UNIT
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from synthesis.training.batches import Batch
 
 __all__ = ["LESSONS", "Lesson"]
+
+_POWER: Final = 0.05
+"""Weight of the power's mismatch beside the energy score: a shortfall by a third costs about as
+much in one as in the other."""
 
 Teaching = Callable[
     ["ViewTransformer", "Batch", int, torch.Generator, float], tuple["Tensor", float, float]
@@ -86,6 +90,7 @@ def _teach_detail(
     )
     first, second = drawn[::2], drawn[1::2]
     loss = energy_score(truth, first, second, cell=config.cell, sigma=config.detail_sigma)
+    loss = loss + _POWER * power_mismatch(truth, drawn, sigma=config.detail_sigma)
     power = float(first.detach().square().mean() / truth.square().mean())
     return loss, float(left.square().mean()), power
 

@@ -48,6 +48,11 @@ class Stage:
     learning_rate: float = 8e-4
     decay: float = 0.3
 
+    @property
+    def exact(self) -> bool:
+        """Whether its bodies must be as sharp as scanned: detail is learned of no blurred ones."""
+        return self.learns == "detail"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
