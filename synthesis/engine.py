@@ -120,12 +120,13 @@ class SynthesisEngine:
             None if of is None else float(of[kept]) for of, kept in zip(scores, chosen, strict=True)
         )
         scale = request.source.intensity
+        usual = _exposed(scale.from_model(image))
         images, exposures = [], []
         for index, (view, kept) in enumerate(zip(views, chosen, strict=True)):
-            made_view = stack[kept, index].numpy()
-            extra = max(0.0, _exposed(made_view) - _exposed(image))
-            pixels = scale.from_model(made_view - extra)
-            exposures.append(extra * (scale.high - scale.low) / 2.0)
+            pixels = scale.from_model(stack[kept, index].numpy())
+            extra = max(0.0, _exposed(pixels) - usual)
+            pixels -= np.float32(extra)
+            exposures.append(extra)
             images.append(
                 Radiograph(pixels=pixels, spacing_mm=(spacing, spacing), view=view, intensity=scale)
             )
@@ -212,8 +213,7 @@ def _uncertainty(
     stack: Float[Tensor, "samples views h w"], scale: IntensityScale
 ) -> tuple[NDArray[np.float32], ...]:
     """One map a view, in the source's detector values."""
-    spread = stack.std(dim=0, correction=0) * ((scale.high - scale.low) / 2.0)
-    return tuple(one.numpy() for one in spread)
+    return tuple(scale.from_model(samples.numpy()).std(axis=0) for samples in stack.unbind(dim=1))
 
 
 def fitted(source: Radiograph, size: int) -> tuple[NDArray[np.float32], float]:

@@ -22,6 +22,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -205,37 +206,71 @@ class IntensityScale:
     ``model = 2 * (value - low) / (high - low) - 1``. ``low`` is the value of air, ``high`` that of
     the densest matter expected; values beyond either are kept, not clipped.
 
+    A radiograph for presentation went through a tone curve as well. Where one is known, ``tone``
+    takes it back: from air (0) to the densest parts of a frontal image (1), at equal steps, the
+    attenuation that a value stands for in parts of theirs. Beyond them the scale goes on straight.
+
     Raises:
-        RadiographError: ``high`` is not above ``low``, or either is not finite.
+        RadiographError: ``high`` is not above ``low``, a number is not finite, or ``tone`` does not
+            rise from 0 to 1.
     """
 
     low: float
     high: float
+    tone: tuple[float, ...] = ()
 
     @classmethod
-    def of_frontal(cls, *, air: float, dense: float) -> IntensityScale:
+    def of_frontal(cls, *, air: float, dense: float, tone: Sequence[float] = ()) -> IntensityScale:
         """The scale of a frontal chest image from the values of its air and of its densest parts.
 
         They take up `FRONTAL_DENSE` of the scale, as they do in a rendered one, so that a lateral
         view, which is denser, still fits.
         """
-        return cls(low=air, high=air + (dense - air) / FRONTAL_DENSE)
+        return cls(low=air, high=air + (dense - air) / FRONTAL_DENSE, tone=tuple(tone))
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.high > self.low):
             raise RadiographError(
                 f"intensity scale {self.low}..{self.high} is empty: the image is constant or broken"
             )
+        object.__setattr__(self, "tone", tuple(self.tone))
+        if self.tone and not (
+            (self.tone[0], self.tone[-1]) == (0.0, 1.0)
+            and all(low < high for low, high in pairwise(self.tone))
+        ):
+            raise RadiographError(f"tone {self.tone} does not rise from 0 to 1")
+
+    def to_unit(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Detector values, any shape -> 0 (air) to 1 (the scale's end) in the look they have."""
+        unit: NDArray[np.float64] = np.asarray(values, np.float64) - self.low
+        return unit / (self.high - self.low)
 
     def to_model(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """Detector values, any shape -> the model's [-1, 1]."""
-        unit = (np.asarray(values, np.float64) - self.low) / (self.high - self.low)
+        unit = self.to_unit(values)
+        if self.tone:
+            unit = _along(unit / FRONTAL_DENSE, self._steps, self.tone) * FRONTAL_DENSE
         return (2.0 * unit - 1.0).astype(np.float32)
 
     def from_model(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """The model's values, any shape -> detector values; the exact inverse of `to_model`."""
-        unit = (np.asarray(values, np.float64) + 1.0) / 2.0
+        unit: NDArray[np.float64] = (np.asarray(values, np.float64) + 1.0) / 2.0
+        if self.tone:
+            unit = _along(unit / FRONTAL_DENSE, self.tone, self._steps) * FRONTAL_DENSE
         return (unit * (self.high - self.low) + self.low).astype(np.float32)
+
+    @property
+    def _steps(self) -> Sequence[float]:
+        return [step / (len(self.tone) - 1) for step in range(len(self.tone))]
+
+
+def _along(
+    values: NDArray[np.float64], at: Sequence[float], are: Sequence[float]
+) -> NDArray[np.float64]:
+    """A curve from 0 to 1 through points, straight on beyond."""
+    inside = np.clip(values, 0.0, 1.0)
+    curved: NDArray[np.float64] = np.interp(inside, at, are) + (values - inside)
+    return curved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

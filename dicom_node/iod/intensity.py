@@ -10,6 +10,7 @@ import numpy as np
 from dicom_node.domain.errors import ImageError
 from dicom_node.iod.grey import Window
 from synthesis.cleaning import AIR_PERCENT
+from synthesis.tones import tone_of
 from synthesis.types import FRONTAL_DENSE, IntensityScale
 
 if TYPE_CHECKING:
@@ -29,11 +30,18 @@ MIN_VALID_SHARE: Final = 0.25
 """Least share of the image that is neither padding nor mask."""
 
 
-def intensity_scale(grey: Grey) -> IntensityScale:
-    """Air and dense as robust percentiles of the exposed field.
+def intensity_scale(grey: Grey, *, seen: NDArray[np.float32]) -> IntensityScale:
+    """Air and dense as robust percentiles of the exposed field, and the tone between them.
+
+    Values for processing are taken for attenuation as they are; those for presentation went through
+    a curve, which is estimated from the image (`synthesis.tones`).
 
     Padding does not count. Nor does a smallest or largest value that many pixels share exactly:
     collimator masks and saturated detectors are flat to the last bit, anatomy never is.
+
+    Args:
+        grey: Whose valid pixels are those to go by.
+        seen: The image as a model sees it.
 
     Raises:
         ImageError: The image is constant, or almost all of it is padding or mask.
@@ -47,7 +55,8 @@ def intensity_scale(grey: Grey) -> IntensityScale:
     low, high = (float(v) for v in np.percentile(values, (AIR_PERCENT, DENSE_PERCENT)))
     if not high > low:
         raise ImageError("the image is constant: there is nothing to make views from")
-    return IntensityScale.of_frontal(air=low, dense=high)
+    tone = tone_of(seen, air=low, dense=high) if grey.presented else ()
+    return IntensityScale.of_frontal(air=low, dense=high, tone=tone)
 
 
 def _without_spikes(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -227,5 +227,5 @@ def _seen(ds: FileDataset, grey: Grey) -> tuple[Grey, NDArray[np.float32], Inten
     """
     valid = grey.valid & stated_field(ds, grey.valid.shape)
     clean = cleaned(grey.attenuation, valid)
-    intensity = intensity_scale(replace(grey, valid=clean.body))
+    intensity = intensity_scale(replace(grey, valid=clean.body), seen=clean.image)
     return replace(grey, valid=clean.field.mask), clean.image, intensity, clean.field

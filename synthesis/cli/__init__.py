@@ -23,6 +23,7 @@ from synthesis.cli.options import EXIT_ERROR
 from synthesis.cli.rendering import render
 from synthesis.cli.sampling import sample
 from synthesis.cli.stepping import evaluate_steps
+from synthesis.cli.toning import train_tones
 from synthesis.cli.training import train
 from synthesis.errors import SynthesisError
 
@@ -45,6 +46,7 @@ app.command()(evaluate)
 app.command("evaluate-consistency")(evaluate_consistency)
 app.command("train-eligibility")(train_eligibility)
 app.command("evaluate-eligibility")(evaluate_eligibility)
+app.command("train-tones")(train_tones)
 app.command("evaluate-steps")(evaluate_steps)
 app.command("mean-views")(average)
 app.command()(inspect)

@@ -34,7 +34,7 @@ def overlay(image: Radiograph, spread: NDArray[np.float32]) -> NDArray[np.uint8]
         spread: Of its shape, in its detector values.
     """
     scale = image.intensity
-    unit = (scale.to_model(image.pixels) + 1) / 2
+    unit = scale.to_unit(image.pixels)
     grey = np.clip(unit / max(float(np.percentile(unit, 99.9)), 1e-6), 0.0, 1.0)[..., None] * 255.0
     part = np.clip(spread / (scale.high - scale.low) / FULL, 0.0, 1.0)[..., None] * _STRONGEST
     mixed: NDArray[np.uint8] = np.round(grey * (1 - part) + _COLOUR * part).astype(np.uint8)

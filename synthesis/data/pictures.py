@@ -11,6 +11,7 @@ import numpy as np
 from synthesis.cleaning import cleaned
 from synthesis.data.rendering import SCALE
 from synthesis.errors import RadiographError
+from synthesis.tones import tone_of
 from synthesis.types import IntensityScale, Radiograph, View
 
 if TYPE_CHECKING:
@@ -60,8 +61,9 @@ def read_radiograph(
         intensity = SCALE
     else:
         clean = cleaned(pixels, np.ones(pixels.shape, np.bool_))
-        low, high = np.percentile(pixels[clean.body], _PERCENT)
-        intensity = IntensityScale.of_frontal(air=float(low), dense=float(high))
+        low, high = (float(v) for v in np.percentile(pixels[clean.body], _PERCENT))
+        tone = tone_of(clean.image, air=low, dense=high) if high > low else ()
+        intensity = IntensityScale.of_frontal(air=low, dense=high, tone=tone)
         pixels = clean.image
     return Radiograph(
         pixels=pixels,
@@ -101,13 +103,13 @@ def write_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index, image in enumerate(images, start=1):
-        unit = np.clip((image.intensity.to_model(image.pixels) + 1) / 2, 0.0, 1.0)
+        unit = np.clip(image.intensity.to_unit(image.pixels), 0.0, 1.0)
         words = image.view.label.lower().replace(" ", "-")
         path = folder / f"{index:03d}_{words}.png"
         Image.fromarray(np.round(unit * 65535).astype(np.uint16)).save(path)
         paths.append(path)
     labels = ["source", *(image.view.label for image in images)]
-    shown = [(i.intensity.to_model(i.pixels) + 1) / 2 for i in (source, *images)]
+    shown = [i.intensity.to_unit(i.pixels) for i in (source, *images)]
     white = max(float(np.percentile(unit, 99.9)) for unit in shown)  # one window for the sheet
     tiles = [_tile(unit / white, label) for unit, label in zip(shown, labels, strict=True)]
     rows = -(-len(tiles) // columns)

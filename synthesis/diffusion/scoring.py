@@ -91,7 +91,7 @@ def power_mismatch(
         sigma: Of the blur that parted image and detail, in pixels.
     """
     bands = _bands(truth, sigma)
-    power = _powers(samples, bands).unflatten(0, (len(truth), -1))  # (b, samples, bands)
+    power = _powers(samples, bands).view(len(truth), -1, _BANDS)  # (b, samples, bands)
     return torch.log(power / _powers(truth, bands)[:, None]).square().mean()
 
 

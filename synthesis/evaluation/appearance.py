@@ -21,6 +21,7 @@ from synthesis.data.appearance import glyph
 from synthesis.data.rendering import SCALE
 from synthesis.evaluation import metrics
 from synthesis.evaluation.protocol import FRONTAL
+from synthesis.tones import tone_of
 from synthesis.types import (
     FIELD_MM,
     IntensityScale,
@@ -134,7 +135,7 @@ def _read(
     """As a radiograph is read; ``values`` are of the middle of a view of ``size`` pixels."""
     pixels = np.asarray(values, np.float32)
     clean = cleaned(pixels, np.ones(pixels.shape, np.bool_))
-    air, dense = np.percentile(pixels[clean.body], (0.5, 99.5))
+    air, dense = (float(v) for v in np.percentile(pixels[clean.body], (0.5, 99.5)))
     (top, bottom), (left, right) = clean.field.rows, clean.field.columns
     return Appearance(
         name=name,
@@ -147,7 +148,9 @@ def _read(
             pixels=clean.image,
             spacing_mm=None if spacing_mm is None else (spacing_mm, spacing_mm),
             view=FRONTAL,
-            intensity=IntensityScale.of_frontal(air=float(air), dense=float(dense)),
+            intensity=IntensityScale.of_frontal(
+                air=air, dense=dense, tone=tone_of(clean.image, air=air, dense=dense)
+            ),
         ),
         curve=curve,
     )

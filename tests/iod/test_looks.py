@@ -107,9 +107,12 @@ LOOKS: dict[str, tuple[np.ndarray, dict[str, object]]] = {
 def test_every_look_of_a_chest_is_the_same_chest_to_the_model(look: str) -> None:
     values, attributes = LOOKS[look]
     source = read(values, **attributes).radiograph
-    seen = source.intensity.to_model(source.pixels)
+    seen = 2.0 * source.intensity.to_unit(source.pixels) - 1.0
     step = 2.0 / 230 if look == "8 bits" else 0.004
     np.testing.assert_allclose(seen, EXPECTED, atol=step)
+    # What is for processing is attenuation; what is for presentation went through some curve.
+    processing = attributes["PresentationIntentType"] == "FOR PROCESSING"
+    assert (source.intensity.tone == ()) == processing
 
 
 NEGATIVE = {"PhotometricInterpretation": "MONOCHROME1"}

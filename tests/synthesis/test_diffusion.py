@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from synthesis.diffusion import draw_times, energy_score, sample, view_noise
+from synthesis.diffusion import draw_times, energy_score, power_mismatch, sample, view_noise
 from synthesis.geometry.bands import blurred, high_passed
 from synthesis.types import SeenFrom, View
 
@@ -93,6 +93,20 @@ def test_the_energy_score_sees_the_finest_part_beside_a_much_stronger_coarse_one
     right = energy_score(truth, first, second, cell=8, sigma=3.0)
     smooth = energy_score(truth, coarse, coarse, cell=8, sigma=3.0)
     assert float(smooth) > 1.02 * float(right)
+
+
+def test_power_is_asked_for_in_every_band_and_of_every_target() -> None:
+    truth, pairs = images(1), torch.stack([images(2), images(3)], dim=1).flatten(0, 1)
+    right = float(power_mismatch(truth, pairs, sigma=3.0))
+    weak = float(power_mismatch(truth, 0.8 * pairs, sigma=3.0))
+    assert weak == pytest.approx(right + math.log(0.64) ** 2, rel=0.1)
+    soft = blurred(pairs, 0.7)
+    assert float(power_mismatch(truth, soft * pairs.std() / soft.std(), sigma=3.0)) > 10 * right
+    # Strong where the truth is weak: right on average, wrong of each.
+    loud = torch.where(torch.arange(64) % 2 == 0, 2.0, 0.5).view(-1, 1, 1, 1)
+    assert float(power_mismatch(loud * truth, pairs, sigma=3.0)) > 10 * right
+    same = power_mismatch(loud * truth, loud.repeat_interleave(2, dim=0) * pairs, sigma=3.0)
+    assert float(same) == pytest.approx(right, rel=0.01)
 
 
 def test_parting_an_image_loses_nothing_and_finds_what_is_fine() -> None:

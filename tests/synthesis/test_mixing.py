@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from synthesis.data.augmentation import body_variation
 from synthesis.data.mixing import mixed
+from synthesis.geometry.bands import blurred
 from synthesis.types import View
 
 LEVEL = [View(primary_deg=0.0, secondary_deg=0.0), View(primary_deg=40.0, secondary_deg=0.0)]
@@ -47,3 +49,16 @@ def test_bodies_seen_from_above_overlap_everywhere() -> None:
 def test_a_seed_decides_the_mixture() -> None:
     torch.testing.assert_close(shares(LEVEL, 3), shares(LEVEL, 3), atol=0, rtol=0)
     assert not torch.equal(shares(LEVEL, 3), shares(LEVEL, 4))
+
+
+def test_a_varied_body_stays_as_sharp_as_it_was() -> None:
+    noise = torch.randn(2, 96, 96, generator=torch.Generator().manual_seed(4))
+    image = 3.0 + 0.3 * blurred(noise[:, None], 0.6)[:, 0]  # detail up to the finest there is
+    kept = []
+    for seed in range(12):
+        varied, _ = body_variation(image, LEVEL, np.random.default_rng(seed))
+        inner = varied[:, 24:-24, 24:-24]
+        kept.append(float(inner.std() / inner.mean()))
+    before = float(image.std() / image.mean())
+    assert np.mean(kept) > 0.9 * before  # 0.8 by linear interpolation
+    assert body_variation(noise, LEVEL, np.random.default_rng(1))[0].min() >= 0.0

@@ -99,6 +99,16 @@ def test_a_source_of_another_side_gives_views_of_its_side(steps: int) -> None:
     torch.testing.assert_close(made(fine), resized(own, 64).clamp_min(-1), atol=0.05, rtol=0)
 
 
+def test_no_detail_is_drawn_where_air_is_expected() -> None:
+    network = tiny_network()
+    expected = known(network, *inputs())
+    matter = torch.linspace(-1.1, 0.0, 32).expand(3, 1, 32, 32)
+    drawn = draw(network, replace(expected, image=matter), *noises())
+    assert drawn[..., matter[0, 0, 0] <= -1.0].abs().max() == 0.0
+    plenty = draw(network, replace(expected, image=matter + 2.0), *noises())
+    assert (plenty[..., 0] != 0.0).any()
+
+
 def test_views_guesses_and_sources_all_change_what_is_expected() -> None:
     network, parts = tiny_network(), inputs()
     before = run(network, *parts)

@@ -108,6 +108,19 @@ def test_a_map_that_changes_nothing_returns_the_values() -> None:
     torch.testing.assert_close(resampled(values, (20, 17, 23), same), values, atol=2e-5, rtol=0)
 
 
+def test_an_exact_variation_keeps_every_voxel_and_stretches_the_box() -> None:
+    hu = np.random.default_rng(1).uniform(-1000.0, 900.0, (20, 22, 24)).astype(np.float32)
+    anatomy = draw_anatomy(np.random.default_rng(2), exact=True)
+    assert anatomy.exact
+    assert not draw_anatomy(np.random.default_rng(2)).exact
+    result = warped(Volume(hu=hu, spacing_mm=(1.0, 2.0, 3.0), name="x"), anatomy)
+    np.testing.assert_allclose(result.spacing_mm, np.array(anatomy.scale) * (1.0, 2.0, 3.0))
+    kept = hu[::-1] if anatomy.mirrored else hu
+    dense = kept > -400.0  # lung's density may change
+    np.testing.assert_array_equal(result.hu[dense], kept[dense])
+    assert result.hu.shape == hu.shape
+
+
 def test_a_turned_and_grown_body_is_where_its_map_says() -> None:
     # One anatomy by hand: no elastic part, 10 degrees about z, grown by 1.1 in its box.
     hu = np.full((61, 61, 41), -1000.0, np.float32)

@@ -90,6 +90,29 @@ def test_detail_is_learned_around_a_trunk_left_as_it_was(shards: Path, tmp_path:
         assert torch.equal(made[name], value) == (not name.startswith("detail.")), name
 
 
+def test_detail_is_learned_of_bodies_as_sharp_as_scanned_and_of_one_patient(
+    shards: Path, tmp_path: Path
+) -> None:
+    plan = recipe(shards, mix_share=1.0, tone_share=0.0, source_share=0.0)
+    whole, fine = replace(STAGE), replace(STAGE, learns="detail")
+    batches = Batches(plan)
+    assert not torch.equal(batches.draw(whole, 5).target, batches.draw(fine, 5).target)  # mixed
+    alone = Batches(replace(plan, mix_share=0.0))
+    assert torch.equal(alone.draw(whole, 5).target, alone.draw(fine, 5).target)
+    blurred = tmp_path / "blurred"
+    blurred.mkdir()
+    for path in shards.iterdir():
+        (blurred / path.name).write_bytes(path.read_bytes())
+    for path in blurred.glob("*.json"):
+        described = json.loads(path.read_text())
+        described["anatomy"]["shift_mm"] = 4.0
+        path.write_text(json.dumps(described))
+    batches = Batches(replace(plan, cache=str(blurred)))
+    batches.draw(whole, 5)
+    with pytest.raises(RecipeError, match="too few exact shards"):
+        batches.draw(fine, 5)
+
+
 def test_a_run_starts_from_a_checkpoint_of_another_resolution(shards: Path, tmp_path: Path) -> None:
     first = train(recipe(shards), tmp_path / "first", report=lambda p: None)
     coarse = replace(STAGE, resolution=16, samples=6, learning_rate=0.0)

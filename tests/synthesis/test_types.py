@@ -9,6 +9,7 @@ import pytest
 
 from synthesis.errors import RadiographError, ViewError
 from synthesis.types import (
+    FRONTAL_DENSE,
     IntensityScale,
     Radiograph,
     SeenFrom,
@@ -138,6 +139,22 @@ def test_a_scale_maps_air_to_minus_one_and_dense_to_one_and_keeps_what_lies_beyo
     values = np.array([100.0, 200.0, 300.0, 400.0, 0.0])
     assert scale.to_model(values).tolist() == [-1.0, 0.0, 1.0, 2.0, -2.0]
     assert scale.from_model(scale.to_model(values)).tolist() == values.tolist()
+
+
+def test_a_tone_is_taken_back_up_to_the_frontal_image_s_densest_and_straight_on_beyond() -> None:
+    scale = IntensityScale.of_frontal(air=100.0, dense=300.0, tone=(0.0, 0.2, 1.0))
+    values = np.array([100.0, 150.0, 200.0, 300.0, 400.0, 50.0])
+    relative = np.array([0.0, 0.1, 0.2, 1.0, 1.5, -0.25])  # of dense, in attenuation
+    np.testing.assert_allclose(scale.to_model(values), 2 * FRONTAL_DENSE * relative - 1, atol=1e-6)
+    np.testing.assert_allclose(scale.from_model(scale.to_model(values)), values, atol=1e-4)
+    look = FRONTAL_DENSE * (values - 100.0) / 200.0
+    np.testing.assert_allclose(scale.to_unit(values), look)  # as they are shown
+
+
+@pytest.mark.parametrize("tone", [(0.0, 0.5), (0.1, 1.0), (0.0, 0.6, 0.6, 1.0), (0.0, math.nan, 1)])
+def test_a_tone_that_does_not_rise_from_0_to_1_is_refused(tone: tuple[float, ...]) -> None:
+    with pytest.raises(RadiographError, match="rise"):
+        IntensityScale(low=0.0, high=1.0, tone=tone)
 
 
 @pytest.mark.parametrize(("low", "high"), [(1, 1), (2, 1), (math.nan, 1), (0, math.inf)])
