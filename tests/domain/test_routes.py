@@ -111,6 +111,6 @@ def test_provenance_is_told_whole_and_always_in_the_same_words() -> None:
     assert told["view"]["primary_deg"] == 30
     assert told["source_spacing_mm"] == [0.1, 0.2]
     assert told["model"]["digest"] == "w"
-    assert told["intensity"] == {"low": 0.0, "high": 4.0}
+    assert told["intensity"] == {"low": 0.0, "high": 4.0, "tone": []}
     assert provenance.to_json() == provenance.to_json()
     assert list(told) == sorted(told)
