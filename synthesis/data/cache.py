@@ -104,7 +104,7 @@ def _read(path: Path) -> Shard:
         size=data["size"],
         path=path.with_suffix(".npy"),
         scale=data.get("scale", LINE_INTEGRALS),
-        exact=data["anatomy"]["shift_mm"] == 0.0,
+        exact=not data.get("anatomy", {}).get("shift_mm"),
     )
 
 

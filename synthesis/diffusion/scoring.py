@@ -16,14 +16,12 @@ than its power). `power_mismatch` asks for the power itself, band by band.
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F
 
-from synthesis.geometry.bands import blurred
+from synthesis.geometry.bands import BANDS, band_powers, blurred
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -35,8 +33,8 @@ _PARTS: Final = ((0.5, 2.0), (0.25, 1.0), (0.0, 0.5))
 """From coarse to fine: the blur that takes the part out of what is left, in sigmas (0: the rest
 is the part), and the side of the windows, in cells."""
 
-_BANDS: Final = 6
-"""Of the power, equally wide by octaves from the blur's limit to the Nyquist frequency."""
+_FLOOR: Final = 1e-6
+"""Added to powers, so that of nothing there is a logarithm."""
 
 
 def energy_score(
@@ -90,24 +88,6 @@ def power_mismatch(
         samples: As many of each truth as of any other, one after the other.
         sigma: Of the blur that parted image and detail, in pixels.
     """
-    bands = _bands(truth, sigma)
-    power = _powers(samples, bands).view(len(truth), -1, _BANDS)  # (b, samples, bands)
-    return torch.log(power / _powers(truth, bands)[:, None]).square().mean()
-
-
-def _bands(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "bands h w2"]:
-    """Which frequencies of a real transform lie in which band."""
-    height, width = images.shape[2:]
-    vertical = torch.fft.fftfreq(height, d=0.5)[:, None]  # 1 = Nyquist
-    radius = torch.hypot(vertical, torch.fft.rfftfreq(width, d=0.5))
-    least = 1.0 / (math.pi * sigma)
-    edges = [least ** (1.0 - step / _BANDS) for step in range(_BANDS + 1)]
-    inside = [(radius >= low) & (radius < high) for low, high in pairwise(edges)]
-    return torch.stack(inside).to(images.device, torch.float32)
-
-
-def _powers(
-    images: Float[Tensor, "b 1 h w"], bands: Float[Tensor, "bands h w2"]
-) -> Float[Tensor, "b bands"]:
-    power = torch.fft.rfft2(images[:, 0].float(), norm="ortho").abs().square()
-    return torch.einsum("bhw,khw->bk", power, bands) + 1e-6
+    power = band_powers(samples, sigma).view(len(truth), -1, BANDS) + _FLOOR
+    true = band_powers(truth, sigma)[:, None] + _FLOOR
+    return torch.log(power / true).square().mean()

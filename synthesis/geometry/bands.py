@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-__all__ = ["blurred", "high_passed"]
+__all__ = ["BANDS", "band_powers", "blurred", "high_passed", "with_band_gains"]
+
+BANDS: Final = 6
+"""Of frequency, equally wide by octaves."""
 
 
 def blurred(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b 1 h w"]:
@@ -33,3 +36,50 @@ def blurred(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b 
 def high_passed(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b 1 h w"]:
     """What the blur takes away."""
     return images - blurred(images, sigma)
+
+
+def band_powers(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b bands"]:
+    """Power in bands of frequency, from the limit of a blur up to the Nyquist frequency.
+
+    Args:
+        images: What a blur has taken away (`high_passed`).
+        sigma: Standard deviation of that blur in pixels.
+    """
+    height, width = images.shape[2:]
+    window = torch.hann_window(height, device=images.device)[:, None]
+    window = window * torch.hann_window(width, device=images.device)
+    power = torch.fft.rfft2(images[:, 0].float() * window, norm="ortho").abs().square()
+    place = _places(height, width, sigma).to(images.device)
+    inside = torch.stack([(place >= band) & (place < band + 1) for band in range(BANDS)])
+    return torch.einsum("bhw,khw->bk", power, inside.float())
+
+
+def with_band_gains(
+    images: Float[Tensor, "b 1 h w"], gains: Float[Tensor, "b bands"], sigma: float
+) -> Float[Tensor, "b 1 h w"]:
+    """Images whose bands are amplified, each by a factor; between their middles it changes gently.
+
+    Args:
+        images: As of `band_powers`.
+        gains: Factors on amplitudes, positive.
+        sigma: As of `band_powers`.
+    """
+    height, width = images.shape[2:]
+    pad = math.ceil(4 * sigma)  # no farther does the filter reach
+    images = F.pad(images, (pad,) * 4, mode="reflect")
+    place = _places(height + 2 * pad, width + 2 * pad, sigma).to(images.device) - 0.5
+    place = place.clamp(0.0, BANDS - 1.0)
+    low = place.floor().clamp_max(BANDS - 2.0)
+    logarithms = gains.log()
+    below, above = logarithms[:, low.long()], logarithms[:, low.long() + 1]
+    gain = torch.lerp(below, above, (place - low).expand_as(below)).exp()
+    filtered = torch.fft.irfft2(torch.fft.rfft2(images[:, 0]) * gain, s=images.shape[2:])
+    return filtered[:, None, pad:-pad, pad:-pad]
+
+
+def _places(height: int, width: int, sigma: float) -> Float[Tensor, "h w2"]:
+    """Of a real transform's frequencies among the bands: 0 = the blur's limit, BANDS = Nyquist."""
+    vertical = torch.fft.fftfreq(height, d=0.5)[:, None]  # 1 = Nyquist
+    radius = torch.hypot(vertical, torch.fft.rfftfreq(width, d=0.5))
+    least = 1.0 / (math.pi * sigma)
+    return BANDS * (1.0 - radius.clamp_min(1e-9).log() / math.log(least))

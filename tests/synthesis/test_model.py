@@ -18,6 +18,7 @@ from synthesis.errors import CheckpointError
 from synthesis.evaluation.metrics import seam_score
 from synthesis.families import vcdit
 from synthesis.families.vcdit import guesses, pose_features
+from synthesis.geometry.bands import band_powers, high_passed
 from synthesis.geometry.resizing import resized
 from synthesis.geometry.rows import row_sums, with_row_sums
 from synthesis.model import PRESETS, ModelConfig, ViewTransformer
@@ -97,6 +98,29 @@ def test_a_source_of_another_side_gives_views_of_its_side(steps: int) -> None:
     own = made(resized(fine[None], 32)[0])
     assert own.shape == (3, 1, 32, 32)
     torch.testing.assert_close(made(fine), resized(own, 64).clamp_min(-1), atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+def test_detail_is_as_strong_as_the_source_s_own_for_any_number_of_steps(steps: int) -> None:
+    network, targets = tiny_network(), [View(primary_deg=30.0), View(primary_deg=-30.0)]
+    size, sigma = network.config.resolution, network.config.detail_sigma
+    generator = torch.Generator().manual_seed(7)
+    grain = high_passed(torch.randn(1, 1, size, size, generator=generator), sigma)[0]
+    noise = torch.randn(2, steps, size, size, generator=generator)
+
+    def power(strength: float) -> torch.Tensor:
+        source = 0.2 + strength * grain
+        drawn, plain = (
+            vcdit.synthesize(network, source, PA, targets, noise, field_mm=358.4, steps=count)
+            for count in (steps, 1)
+        )
+        return band_powers(drawn - plain, sigma).sum(dim=1)
+
+    # Where it may be changed by as much as it takes, four times the power gives four times.
+    strengths = torch.stack([power(s) for s in (1e-4, 0.01, 0.02, 0.04, 0.3)])
+    assert (strengths.diff(dim=0) >= -1e-9).all()
+    assert ((strengths[-1] / strengths[0]) > 2.0).all()
+    assert ((strengths[-1] / strengths[0]) < 9.0).all()  # and no farther than it may
 
 
 def test_no_detail_is_drawn_where_air_is_expected() -> None:
