@@ -12,10 +12,17 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-__all__ = ["BANDS", "band_powers", "blurred", "high_passed", "with_band_gains"]
+__all__ = ["BANDS", "band_powers", "blurred", "evened", "high_passed", "with_band_gains"]
 
 BANDS: Final = 6
 """Of frequency, equally wide by octaves."""
+
+_NARROW: Final = 2.0
+_WIDE: Final = 10.0
+"""Blurs that tell the strength at a place and around it, in those that part coarse and fine."""
+
+_MOST: Final = 4.0
+"""Greatest change of strength: where nothing is drawn, nothing comes out of it."""
 
 
 def blurred(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b 1 h w"]:
@@ -36,6 +43,19 @@ def blurred(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b 
 def high_passed(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b 1 h w"]:
     """What the blur takes away."""
     return images - blurred(images, sigma)
+
+
+def evened(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b 1 h w"]:
+    """Images whose strength changes gently from place to place, and is the same in all.
+
+    Args:
+        images: As of `band_powers`.
+        sigma: As of `band_powers`.
+    """
+    power = images.square()
+    here, around = blurred(power, _NARROW * sigma), blurred(power, _WIDE * sigma)
+    gain = ((around + 1e-12) / (here + 1e-12)).sqrt().clamp_max(_MOST)
+    return high_passed(images * gain, sigma)
 
 
 def band_powers(images: Float[Tensor, "b 1 h w"], sigma: float) -> Float[Tensor, "b bands"]:
@@ -73,7 +93,7 @@ def with_band_gains(
     logarithms = gains.log()
     below, above = logarithms[:, low.long()], logarithms[:, low.long() + 1]
     gain = torch.lerp(below, above, (place - low).expand_as(below)).exp()
-    filtered = torch.fft.irfft2(torch.fft.rfft2(images[:, 0]) * gain, s=images.shape[2:])
+    filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(images[:, 0]) * gain, s=images.shape[2:])
     return filtered[:, None, pad:-pad, pad:-pad]
 
 
@@ -82,4 +102,5 @@ def _places(height: int, width: int, sigma: float) -> Float[Tensor, "h w2"]:
     vertical = torch.fft.fftfreq(height, d=0.5)[:, None]  # 1 = Nyquist
     radius = torch.hypot(vertical, torch.fft.rfftfreq(width, d=0.5))
     least = 1.0 / (math.pi * sigma)
-    return BANDS * (1.0 - radius.clamp_min(1e-9).log() / math.log(least))
+    places: Tensor = BANDS * (1.0 - radius.clamp_min(1e-9).log() / math.log(least))
+    return places

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 
     from synthesis.model.config import ModelConfig
 
-__all__ = ["DETAIL_UNIT", "POSE_FEATURES", "Expectation", "SourceContext", "ViewTransformer"]
+__all__ = [
+    "DETAIL_UNIT",
+    "POSE_FEATURES",
+    "Expectation",
+    "SourceContext",
+    "ViewTransformer",
+    "presence",
+]
 
 POSE_FEATURES: Final = 11
 """Numbers that describe a pose to the network; the family ``vcdit`` makes them."""
@@ -37,7 +44,16 @@ DETAIL_UNIT: Final = 1 / 32
 """Unit of detail on [-1, 1]: about its standard deviation in a chest."""
 
 _THIN: Final = 0.5
-"""Where less matter than this is expected, on [-1, 1] from air, detail fades: air has none."""
+"""Where less matter than this is expected, in parts of half the scale, detail fades."""
+
+
+def presence(expected: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """How much of detail there can be, 0 to 1: air has none.
+
+    Args:
+        expected: Images on [-1, 1].
+    """
+    return ((expected + 1) / _THIN).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,4 +219,4 @@ class ViewTransformer(nn.Module):
         out: Tensor = self.detail(
             noisy, noise, time, known.image, known.guess, known.features, known.condition
         )
-        return out * ((known.image + 1) / _THIN).clamp(0.0, 1.0)
+        return out * presence(known.image)

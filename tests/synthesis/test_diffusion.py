@@ -12,6 +12,7 @@ from synthesis.geometry.bands import (
     BANDS,
     band_powers,
     blurred,
+    evened,
     high_passed,
     with_band_gains,
 )
@@ -148,6 +149,23 @@ def test_a_wave_s_power_lies_in_its_band_and_a_gain_changes_it_alone(
     other[0, (band + 3) % BANDS] = 2.0
     same = with_band_gains(image, other, 3.0)[..., 20:-20, 20:-20]
     torch.testing.assert_close(same, image[..., 20:-20, 20:-20], atol=0.03, rtol=0)
+
+
+def test_specks_become_grain_and_nothing_stays_nothing() -> None:
+    grain = high_passed(normal(1, 1, 128, 128, seed=5), 3.0)
+    specks = grain * 0.05
+    specks[..., 40:52, 60:72] = grain[..., 40:52, 60:72]
+    specks[..., 90:102, 30:42] = grain[..., 90:102, 30:42]
+
+    def unevenness(image: torch.Tensor) -> float:
+        inner = blurred(image.square(), 6.0)[..., 16:-16, 16:-16]
+        return float(inner.max() / inner.mean())
+
+    assert unevenness(evened(specks, 3.0)) < 0.3 * unevenness(specks)
+    assert unevenness(evened(grain, 3.0)) < 1.5
+    half = grain.clone()
+    half[..., :64] = 0.0
+    assert evened(half, 3.0)[..., :40].abs().max() < 1e-6
 
 
 def test_noise_depends_on_seed_sample_and_view_and_on_nothing_else() -> None:
