@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from synthesis.consistency import epipolar_scores
 from synthesis.diffusion import view_noise
 from synthesis.evaluation import metrics
 from synthesis.evaluation.protocol import FRONTAL
@@ -60,6 +61,8 @@ class Measured:
             is no such baseline for the views.
         seconds_per_view: Wall time of one sample of one view.
         shown: (truth, synthesis) by azimuth, for the contact sheet, on the model's scale.
+        kept: Scores (1, views) of the sample of each view that agrees best with the source, as a
+            request for several samples keeps it; None where there is but one.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Measured:
     baselines: Mapping[str, Scores | None]
     seconds_per_view: float
     shown: Mapping[float, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    kept: Scores | None = None
 
 
 def scores(
@@ -135,12 +139,13 @@ def measure(
     # A cell of the network, in pixels of the truth.
     cell = max(1, round(config.cell * truth.images.shape[-1] / config.resolution))
     patches = {"cell": cell, "token": cell * config.stride}
-    drawn, regressed = [], []
+    drawn, regressed, images = [], [], []
     seconds = 0.0
     for sample in range(samples):
         began = time.monotonic()
         made = synthesized(truth.views, steps, sample)
         seconds += time.monotonic() - began
+        images.append(made)
         drawn.append(scores(made, truth.images, **patches))
         if baselines and sample == 0:  # the expected image knows no chance
             regression = synthesized(truth.views, 1, sample)
@@ -165,7 +170,17 @@ def measure(
         baselines=beside,
         seconds_per_view=seconds / samples / len(truth.views),
         shown=shown,
+        kept=_kept(truth, torch.stack(images), _stacked(drawn)) if samples > 1 else None,
     )
+
+
+def _kept(truth: Truth, images: Float[Tensor, "samples views h w"], drawn: Scores) -> Scores:
+    pitch = (FIELD_MM / images.shape[-1],) * 2
+    best = []
+    for index, view in enumerate(truth.views):
+        agreement = epipolar_scores(truth.source[0], FRONTAL, pitch, images[:, index], view, pitch)
+        best.append(0 if agreement is None else int(agreement.argmax()))
+    return {name: of[best, range(len(best))][None] for name, of in drawn.items()}
 
 
 def _synthesized(

@@ -52,6 +52,8 @@ def summary(measured: Sequence[Measured]) -> dict[str, Any]:
     out["by_volume"] = {
         one.name: {name: _number(one.model[name].mean()) for name in METRICS} for one in measured
     }
+    kept = [one.kept for one in measured if one.kept is not None]
+    out["best_of_samples"] = _of_method(kept, angles) if kept else None
     for baseline in BASELINES:
         found = [one.baselines[baseline] for one in measured]
         known = [scores for scores in found if scores is not None]

@@ -19,6 +19,7 @@ from synthesis.checkpoint import read
 from synthesis.data.phantom import chest
 from synthesis.data.rendering import SCALE
 from synthesis.data.volumes import Volume
+from synthesis.engine import load
 from synthesis.errors import ViewError
 from synthesis.evaluation import metrics, plots
 from synthesis.evaluation.baselines import MeanViews, MeanViewsError, mean_views
@@ -32,7 +33,7 @@ from synthesis.evaluation.protocol import (
 )
 from synthesis.evaluation.report import angle_of, summary, write_json
 from synthesis.geometry import detector_axis
-from synthesis.types import View, ViewSet
+from synthesis.types import FIELD_MM, Radiograph, SynthesisRequest, View, ViewSet
 
 
 def images(count: int = 3, size: int = 48, seed: int = 0) -> torch.Tensor:
@@ -329,9 +330,36 @@ def test_measured_alone_a_model_has_the_same_scores(
         np.testing.assert_array_equal(alone.model[name], measured.model[name])
 
 
+def test_the_sample_kept_is_the_one_that_the_engine_would_keep(
+    measured: Measured, truth: Truth, checkpoint_path: Path
+) -> None:
+    engine = load(checkpoint_path, device="cpu")
+    pitch = FIELD_MM / truth.images.shape[-1]
+    source = Radiograph(
+        pixels=SCALE.from_model(truth.source[0].numpy()),
+        spacing_mm=(pitch, pitch),
+        view=FRONTAL,
+        intensity=SCALE,
+    )
+    views = ViewSet(name="x", views=truth.views)
+    result = engine.synthesize(
+        SynthesisRequest(source=source, views=views, steps=3, samples=3, allow_ineligible=True)
+    )
+    assert len(set(result.chosen)) > 1
+    assert measured.kept is not None
+    for name, figures in measured.model.items():
+        expected = figures[list(result.chosen), range(len(truth.views))]
+        np.testing.assert_array_equal(measured.kept[name][0], expected)
+    one = measure(read(checkpoint_path).model(), truth, steps=3, samples=1, seed=0, means=None)
+    assert one.kept is None
+    assert summary([one])["best_of_samples"] is None
+
+
 def test_a_summary_has_what_the_protocol_asks_for(measured: Measured, tmp_path: Path) -> None:
     out = summary([measured, measured])
     wanted = {"psnr_db", "ssim", "mae", "spectral_ratio", "psnr_minmax_db", "ssim_minmax"}
+    assert measured.kept is not None
+    assert out["best_of_samples"]["ssim"] == pytest.approx(measured.kept["ssim"].mean())
     for method in (out, out["copy_source"], out["mean_view"], out["regression"]):
         assert wanted <= set(method)
         assert set(method["by_angle"]) == {"-90", "-30", "30", "60"}
