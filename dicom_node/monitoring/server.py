@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import threading
-import time
 from http.server import BaseHTTPRequestHandler
-from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
@@ -16,6 +12,7 @@ from prometheus_client.exposition import choose_encoder
 
 from dicom_node import __version__
 from dicom_node.domain.errors import ConfigurationError
+from dicom_node.network.bounded import POLL_S, BoundedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +32,6 @@ REQUEST_S: Final = 5.0
 
 CONNECTION_S: Final = 30.0
 """How long one connection may take in all."""
-
-_POLL_S: Final = 0.2
 
 _log = structlog.get_logger(__name__)
 
@@ -71,7 +66,7 @@ class MonitoringServer:
     @property
     def port(self) -> int:
         """Where it listens."""
-        return self._wanted if self._server is None else int(self._server.server_address[1])
+        return self._wanted if self._server is None else self._server.port
 
     def start(self) -> None:
         """Bind and listen.
@@ -87,7 +82,7 @@ class MonitoringServer:
                 f"{error.strerror or error}; choose a free port (0 picks one)"
             ) from error
         threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_S,), name="monitoring", daemon=True
+            target=self._server.serve_forever, args=(POLL_S,), name="monitoring", daemon=True
         ).start()
 
     def stop(self) -> None:
@@ -136,55 +131,12 @@ def _json(status: int, body: object) -> tuple[int, str, bytes]:
     return status, "application/json", json.dumps(body).encode() + b"\n"
 
 
-class _Server(TCPServer):
+class _Server(BoundedServer):
     """At most so many connections, none for longer than `CONNECTION_S`."""
-
-    allow_reuse_address = True
-    request_queue_size = 16
 
     def __init__(self, host: str, port: int, answer: Callable[[str, str], tuple[int, str, bytes]]):
         self.answer = answer
-        self._open: dict[Any, float] = {}
-        self._lock = threading.Lock()
-        family, _, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        self.address_family = family
-        super().__init__(cast("tuple[str, int]", address), _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._lock:
-            full = len(self._open) >= REQUESTS_AT_MOST
-            if not full:
-                self._open[request] = time.monotonic()
-        if full:
-            self.shutdown_request(request)
-            return
-        threading.Thread(
-            target=self._serve, args=(request, client_address), name="monitored", daemon=True
-        ).start()
-
-    def _serve(self, request: Any, client_address: Any) -> None:
-        try:
-            self.finish_request(request, client_address)
-        except OSError:
-            pass  # it went away, or was too slow
-        finally:
-            with self._lock:
-                self._open.pop(request, None)
-            self.shutdown_request(request)
-
-    def service_actions(self) -> None:
-        """Cut who takes too long."""
-        latest = time.monotonic() - CONNECTION_S
-        with self._lock:
-            late = [request for request, since in self._open.items() if since < latest]
-        for request in late:
-            with contextlib.suppress(OSError):
-                request.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing: it has no place in the log."""
+        super().__init__(host, port, _Handler, at_most=REQUESTS_AT_MOST, within_s=CONNECTION_S)
 
 
 class _Handler(BaseHTTPRequestHandler):
