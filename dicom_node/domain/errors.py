@@ -3,6 +3,7 @@
     NodeError
     ├── InputError           REJECT      what a peer sent cannot be read (0xC000)
     ├── UnsupportedError     REJECT      a SOP class or form this node does not take (0x0122)
+    │   └── SyntaxUnreadableError REJECT a transfer syntax this node does not read (0xC122)
     ├── CapacityError        REJECT      no room to accept more (0xA700)
     ├── ImageError           QUARANTINE  stored, but not a radiograph that can be synthesized from
     ├── RuleError            QUARANTINE  a routing rule failed on this image
@@ -46,6 +47,7 @@ __all__ = [
     "PeerError",
     "RefusedError",
     "RuleError",
+    "SyntaxUnreadableError",
     "UnreachableError",
     "UnsupportedError",
     "describe",
@@ -85,6 +87,13 @@ class UnsupportedError(NodeError):
 
     disposition = Disposition.REJECT
     dimse_status = 0x0122
+
+
+class SyntaxUnreadableError(UnsupportedError):
+    """A transfer syntax this node does not read (PS3.18 Table I.2-2)."""
+
+    disposition = Disposition.REJECT
+    dimse_status = 0xC122
 
 
 class CapacityError(NodeError):

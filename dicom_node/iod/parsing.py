@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.sequence import Sequence as ItemSequence
 
-__all__ = ["ELEMENTS_AT_MOST", "HEADER_BYTES", "INFLATED_BYTES", "parsed", "parsed_sequence"]
+__all__ = [
+    "ELEMENTS_AT_MOST",
+    "HEADER_BYTES",
+    "INFLATED_BYTES",
+    "parsed",
+    "parsed_meta",
+    "parsed_sequence",
+]
 
 ELEMENTS_AT_MOST: Final = 50_000
 """Elements and items of a data set, those in sequences included. Radiographs have hundreds."""
@@ -95,6 +102,23 @@ def parsed(data: bytes, *, pixels: bool) -> FileDataset:
         if file.spent:  # pydicom made another error of it on the way
             raise _TooManyError from None
         raise InputError(f"the data set cannot be parsed ({type(error).__name__})") from None
+
+
+def parsed_meta(data: bytes) -> tuple[FileMetaDataset, int]:
+    """The file meta information of a DICOM file, and where its data set begins.
+
+    Raises:
+        InputError: It is no DICOM, or this part of it cannot be parsed.
+    """
+    file = _Counted(data)
+    try:
+        return _meta(file), file.tell()
+    except InvalidDicomError:
+        raise InputError("not a DICOM file: the DICM prefix is missing") from None
+    except FOREIGN_ERRORS as error:
+        raise InputError(
+            f"the file meta information cannot be read ({type(error).__name__})"
+        ) from None
 
 
 def parsed_sequence(element: RawDataElement, encoding: str | list[str]) -> ItemSequence:

@@ -5,15 +5,14 @@ The same object gives the same bytes, hence the same digest, whichever way it co
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import Final
+from dataclasses import dataclass
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
-from dicom_node.domain.errors import InputError, UnsupportedError
+from dicom_node.domain.errors import SyntaxUnreadableError, UnsupportedError
+from dicom_node.iod.elements import text
+from dicom_node.iod.parsing import parsed_meta
 from dicom_node.network.contexts import (
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
@@ -22,14 +21,16 @@ from dicom_node.network.contexts import (
 )
 from dicom_node.ports import ReceivedObject
 
-__all__ = ["object_of_file", "received_object"]
-
-_PREAMBLE_BYTES: Final = 132
-_GROUP_LENGTH_BYTES: Final = 12
+__all__ = ["FileHead", "head_of_file", "object_of_file", "received_object"]
 
 
 def received_object(
-    *, sop_class_uid: str, sop_instance_uid: str, syntax_uid: str, dataset: bytes, ae_title: str
+    *,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    syntax_uid: str,
+    dataset: bytes | memoryview,
+    ae_title: str,
 ) -> ReceivedObject:
     """Put our file meta information before a data set.
 
@@ -56,34 +57,59 @@ def received_object(
     )
 
 
-def object_of_file(data: bytes, ae_title: str) -> tuple[ReceivedObject, str]:
-    """The object in a DICOM file (PS3.10), and its Study Instance UID, which may be empty.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileHead:
+    """What the file meta information of a DICOM file says.
+
+    Attributes:
+        sop_class_uid: Media Storage SOP Class UID, as it stands there.
+        sop_instance_uid: Media Storage SOP Instance UID, likewise.
+        syntax_uid: Transfer Syntax UID.
+        dataset_at: Where the data set begins, in bytes.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    syntax_uid: str
+    dataset_at: int
+
+
+def head_of_file(data: bytes) -> FileHead:
+    """What a DICOM file (PS3.10) says it is; its data set is not looked at.
+
+    Raises:
+        InputError: It is none.
+    """
+    meta, dataset_at = parsed_meta(data)
+    return FileHead(
+        sop_class_uid=text(meta, "MediaStorageSOPClassUID"),
+        sop_instance_uid=text(meta, "MediaStorageSOPInstanceUID"),
+        syntax_uid=text(meta, "TransferSyntaxUID"),
+        dataset_at=dataset_at,
+    )
+
+
+def object_of_file(data: bytes, ae_title: str, *, head: FileHead | None = None) -> ReceivedObject:
+    """The object in a DICOM file (PS3.10), its data set untouched.
+
+    Args:
+        data: The file.
+        ae_title: Who sent it.
+        head: Of the file, where it was read already.
 
     Raises:
         InputError: It is none.
         UnsupportedError: It is of a class or in a syntax that this node does not take.
     """
-    try:
-        read = dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
-        meta, study_uid = read.file_meta, str(read.get("StudyInstanceUID", ""))
-        length = int(meta.FileMetaInformationGroupLength)
-        class_uid, uid = str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID)
-        syntax = str(meta.TransferSyntaxUID)
-    except InvalidDicomError:
-        raise InputError("not a DICOM file: the DICM prefix is missing") from None
-    except Exception as error:  # noqa: BLE001  the boundary of a foreign parser on foreign bytes
-        raise InputError(
-            f"the file meta information cannot be read ({type(error).__name__})"
-        ) from None
-    if class_uid not in STORAGE_CLASSES:
+    head = head or head_of_file(data)
+    if head.sop_class_uid not in STORAGE_CLASSES:
         raise UnsupportedError("the object is of a SOP class this node does not store")
-    if syntax not in readable_transfer_syntaxes():
-        raise UnsupportedError("the object is in a transfer syntax this node does not read")
-    received = received_object(
-        sop_class_uid=class_uid,
-        sop_instance_uid=uid,
-        syntax_uid=syntax,
-        dataset=data[_PREAMBLE_BYTES + _GROUP_LENGTH_BYTES + length :],
+    if head.syntax_uid not in readable_transfer_syntaxes():
+        raise SyntaxUnreadableError("the object is in a transfer syntax this node does not read")
+    return received_object(
+        sop_class_uid=head.sop_class_uid,
+        sop_instance_uid=head.sop_instance_uid,
+        syntax_uid=head.syntax_uid,
+        dataset=memoryview(data)[head.dataset_at :],
         ae_title=ae_title,
     )
-    return received, study_uid

@@ -189,7 +189,7 @@ class DicomWebClient:
             chunks = answer.iter_bytes(_CHUNK_BYTES)
             for part in parts_of(chunks, boundary, bytes_at_most=self._max_object_bytes):
                 try:
-                    on_object(object_of_file(part.body, archive.ae_title)[0])
+                    on_object(object_of_file(part.body, archive.ae_title))
                     completed += 1
                 except NodeError as error:
                     _log.warning("a fetched object is not taken", reason=str(error))
