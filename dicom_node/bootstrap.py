@@ -34,9 +34,11 @@ from dicom_node.network.loopback import ourselves
 from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
+from dicom_node.network.storing import Storing
 from dicom_node.network.syslog import SyslogShipper, SyslogTarget
 from dicom_node.network.tls import CertificateWatch, Credentials, own_credentials
 from dicom_node.network.web import DicomWebClient
+from dicom_node.network.webserver import WebServer
 from dicom_node.notifying.composing import notifying_of
 from dicom_node.rulebook import Applying, Desk, Previewing, Rulebook, prepare, written_down
 from dicom_node.services.committing import Committing, Hearing
@@ -107,6 +109,7 @@ class Node:
         engines: One a worker.
         client: Towards destinations.
         scp: Towards peers.
+        web: Towards peers that store by HTTP; None when nobody is to.
         planning: Service.
         synthesizing: Service, one an engine.
         rules: In force.
@@ -135,6 +138,7 @@ class Node:
     engines: tuple[Engine, ...]
     client: StoreClient
     scp: StorageScp
+    web: WebServer | None
     planning: Planning
     synthesizing: tuple[Synthesizing, ...]
     rules: Rules
@@ -253,6 +257,7 @@ def build(
                 ),
             )
 
+        reception = ReceptionAudit(record, ae_title=us, patient_ids=ids)
         scp = StorageScp(
             ae_title=settings.node.ae_title,
             host=settings.node.host,
@@ -265,7 +270,7 @@ def build(
             commitment=commitment,
             max_image_bytes=settings.node.max_image_bytes,
             receive_memory_bytes=settings.node.receive_memory_bytes,
-            audit=ReceptionAudit(record, ae_title=us, patient_ids=ids),
+            audit=reception,
             timeouts=Timeouts(
                 acse_s=settings.node.request_timeout_s,
                 network_s=settings.node.idle_timeout_s,
@@ -311,6 +316,7 @@ def build(
             engines=tuple(engines),
             client=client,
             scp=scp,
+            web=_web(settings, scp, metrics, tls, reception),
             planning=Planning(
                 ledger=ledger,
                 spool=spool,
@@ -385,6 +391,37 @@ def _peers(settings: Settings) -> PeerList:
     us = settings.node
     own = (ourselves(us.ae_title, us.host),) if settings.monitoring.enabled else ()
     return PeerList(peers=(*settings.to_peers(), *own))
+
+
+def _web(
+    settings: Settings,
+    scp: StorageScp,
+    metrics: Metrics,
+    tls: Credentials | None,
+    audit: ReceptionAudit,
+) -> WebServer | None:
+    """The port for STOW-RS, not listening; it shares peers, limits and memory with the SCP."""
+    web, node = settings.dicomweb, settings.node
+    if not web.enabled:
+        return None
+    return WebServer(
+        host=web.host,
+        port=web.port,
+        storing=Storing(
+            taking=scp.taking,
+            audit=audit,
+            max_object_bytes=node.max_image_bytes,
+            trusted_proxies=web.trusted_proxies,
+        ),
+        intake=scp.intake,
+        max_request_bytes=web.max_request_bytes,
+        requests_at_most=web.max_requests,
+        request_s=node.request_timeout_s,
+        idle_s=node.idle_timeout_s,
+        credentials=tls if web.tls else None,
+        audit=audit,
+        on_answer=lambda status: metrics.web_requests.labels(str(status)).inc(),
+    )
 
 
 def _spool(settings: Settings, clock: Clock) -> Spool:

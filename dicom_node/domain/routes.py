@@ -12,6 +12,8 @@ from dicom_node.domain.writing import Document, Form, Matrix
 from synthesis.types import View, ViewSet, azimuth_sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dicom_node.domain.rules import Predicate
     from dicom_node.domain.security import DestinationTls
 
@@ -53,6 +55,8 @@ class Peer:
         max_associations: Open at one time; None for no limit of its own.
         associations_per_minute: Begun in a minute; None for no limit.
         images_per_minute: Stored in a minute; None for no limit.
+        token: Gives the secret by which it is known when it stores over HTTP, read when it is
+            needed, as it may be renewed meanwhile; None when it may not.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Peer:
     max_associations: int | None = None
     associations_per_minute: int | None = None
     images_per_minute: int | None = None
+    token: Callable[[], str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ class Metrics:
     Attributes:
         registry: All of it.
         received: Images by what became of them.
+        web_requests: Of peers that store by HTTP, by status of the answer.
         decided: Images by route, decision and class of reason.
         synthesis_seconds: Wall time of a synthesis, by model.
         syntheses: By model and outcome.
@@ -66,6 +67,9 @@ class Metrics:
         build.labels(__version__).set(1)
         self.received = self._counter(
             "images_received", "Images offered by peers, by what became of them.", "outcome"
+        )
+        self.web_requests = self._counter(
+            "dicomweb_requests", "Requests to store by HTTP, by status of the answer.", "status"
         )
         self.decided = self._counter(
             "images_decided",

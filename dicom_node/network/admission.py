@@ -39,6 +39,14 @@ class Refusal:
     diagnostic: int
     reason: str
 
+    @property
+    def is_for_now(self) -> bool:
+        """Whether the caller may come again later."""
+        return self.result == _TRANSIENT
+
+
+_TRANSIENT: Final = 2
+
 
 def _unknown(reason: str) -> Refusal:
     # Rejected permanent, service user, calling AE title not recognised: whoever is no peer does not
@@ -83,7 +91,17 @@ class Admission:
             address: It calls from.
             subject: Of its certificate; None without TLS.
         """
-        peer = self._peers.find(ae_title, address, subject)
+        return self._let_in(caller, self._peers.find(ae_title, address, subject))
+
+    def admit_bearer(
+        self, caller: Caller, token: str, address: str, subject: Subject | None, *, name: str = ""
+    ) -> Peer | Refusal:
+        """The same for a caller over HTTP; see `PeerList.find_bearer`. A request of it counts as an
+        association.
+        """
+        return self._let_in(caller, self._peers.find_bearer(token, address, subject, name=name))
+
+    def _let_in(self, caller: Caller, peer: Peer | NotAPeer) -> Peer | Refusal:
         if isinstance(peer, NotAPeer):
             return _unknown(peer.value)
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pynetdicom.association import Association
-
     from dicom_node.audit.messages import AuditMessage
     from dicom_node.domain.deliveries import DerivedInstance
     from dicom_node.domain.routes import Destination
@@ -36,8 +35,8 @@ _TAGS: Final = ("StudyInstanceUID", "PatientID")
 
 
 class ReceptionAudit:
-    """Audits what the SCP sees: one message when a study begins to come in over an association, one
-    with all that came when the association ends.
+    """Audits what comes in: one message when a study begins to come by an association or a request
+    over HTTP, one with all that came when that ends.
 
     Args:
         record: Takes a message.
@@ -51,54 +50,56 @@ class ReceptionAudit:
         self._record = record
         self._ae_title = ae_title
         self._patient_ids = patient_ids
-        self._coming: WeakKeyDictionary[Association, dict[str, _Study]] = WeakKeyDictionary()
+        self._coming: WeakKeyDictionary[object, dict[str, _Study]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     def refused(self, ae_title: str, address: str, reason: str) -> None:
         """A caller was not let in, or dropped."""
         self._record(node_refused(self._ae_title, ae_title.strip(), address, reason))
 
-    def stored(self, association: Association, received: ReceivedObject) -> None:
-        """An object is safe."""
+    def stored(self, way: object, received: ReceivedObject, *, address: str) -> None:
+        """An object is safe.
+
+        Args:
+            way: The association or request it came by; forgotten when that is no more.
+            received: The object.
+            address: It came from.
+        """
         study_uid, patient_id = _identity(io.BytesIO(received.data))
         instance = (_uid(received.sop_class_uid), _uid(received.sop_instance_uid))
         with self._lock:
-            studies = self._coming.setdefault(association, {})
+            studies = self._coming.setdefault(way, {})
             begins = study_uid not in studies
-            study = studies.setdefault(study_uid, _Study(patient_id))
+            study = studies.setdefault(
+                study_uid,
+                _Study(
+                    study_uid=study_uid,
+                    patient_id=patient_id,
+                    sender=received.calling_ae_title,
+                    address=address,
+                ),
+            )
             study.instances.append(instance)
         if begins:
-            self._record(
-                transfer_begun(self._transfer(association, study_uid, patient_id, [instance]))
-            )
+            self._record(transfer_begun(self._transfer(study, [instance])))
 
-    def ended(self, association: Association) -> None:
-        """An association is over; it may be told more than once."""
+    def ended(self, way: object) -> None:
+        """An association or a request is over; it may be told more than once."""
         with self._lock:
-            studies = self._coming.pop(association, {})
-        for study_uid, study in studies.items():
-            self._record(
-                instances_transferred(
-                    self._transfer(association, study_uid, study.patient_id, study.instances)
-                )
-            )
+            studies = self._coming.pop(way, {})
+        for study in studies.values():
+            self._record(instances_transferred(self._transfer(study, study.instances)))
 
-    def _transfer(
-        self,
-        association: Association,
-        study_uid: str,
-        patient_id: str,
-        instances: Sequence[tuple[str, str]],
-    ) -> Transfer:
+    def _transfer(self, study: _Study, instances: Sequence[tuple[str, str]]) -> Transfer:
         return Transfer(
-            sender=association.requestor.ae_title,
-            sender_address=str(association.requestor.address),
+            sender=study.sender,
+            sender_address=study.address,
             receiver=self._ae_title,
             receiver_address="",
             we_began=False,
             node=self._ae_title,
-            study_uid=study_uid,
-            patient_id=patient_id if self._patient_ids else None,
+            study_uid=study.study_uid,
+            patient_id=study.patient_id if self._patient_ids else None,
             instances=instances,
         )
 
@@ -130,10 +131,13 @@ def fetch_audit(
     return fetched
 
 
+@dataclass(slots=True, kw_only=True)
 class _Study:
-    def __init__(self, patient_id: str) -> None:
-        self.patient_id = patient_id
-        self.instances: list[tuple[str, str]] = []
+    study_uid: str
+    patient_id: str
+    sender: str
+    address: str
+    instances: list[tuple[str, str]] = field(default_factory=list)
 
 
 class AuditedStoreClient:

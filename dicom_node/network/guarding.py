@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dicom_node.network.intake import Intake
 
-__all__ = ["GuardedSocket", "ReadLimits"]
+__all__ = ["SLOWEST_BYTES_PER_S", "GuardedSocket", "ReadLimits"]
 
 HEADER_BYTES: Final = 6
 """Type, a reserved byte and the length (PS3.8 9.3.1)."""
@@ -42,7 +42,7 @@ _OTHER_BYTES: Final = 1 << 16
 _SLACK_BYTES: Final = 4096
 """Some senders count the headers of a PDU apart from its greatest length."""
 
-_SLOWEST_BYTES_PER_S: Final = 4096.0
+SLOWEST_BYTES_PER_S: Final = 4096.0
 """A modem's pace; whoever is slower for longer than the idle time-out means no good."""
 
 _UNANSWERED: Final = 2
@@ -167,7 +167,7 @@ class GuardedSocket(AssociationSocket):
         self._message_bytes += nr_bytes
         if self._message_bytes > limits.message_bytes:
             raise _Dropped(f"its message is longer than {limits.message_bytes} bytes")
-        allowed_s = limits.idle_s + self._message_bytes / _SLOWEST_BYTES_PER_S
+        allowed_s = limits.idle_s + self._message_bytes / SLOWEST_BYTES_PER_S
         if now - self._message_began > allowed_s:
             raise _Dropped("its message comes too slowly")
         if not limits.intake.take(self, nr_bytes, within_s=limits.idle_s):

@@ -16,8 +16,9 @@ __all__ = ["Part", "boundary_of", "new_boundary", "part_head", "parts_of"]
 
 _HEADERS_AT_MOST: Final = 16384
 _PARAMETER: Final = re.compile(
-    r';\s*boundary\s*=\s*(?:"([^"]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE
+    r';\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE
 )
+"""RFC 2046 5.1.1 allows 70 characters; Orthanc's STOW-RS client sends 73."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -11,14 +11,7 @@ from weakref import WeakKeyDictionary
 import structlog
 from pynetdicom import evt
 
-from dicom_node.domain.errors import (
-    CapacityError,
-    ConfigurationError,
-    InputError,
-    NodeError,
-    UnsupportedError,
-    describe,
-)
+from dicom_node.domain.errors import ConfigurationError, InputError, UnsupportedError
 from dicom_node.network.admission import Admission, Refusal
 from dicom_node.network.associations import Timeouts, abort_all, application_entity, socket_guards
 from dicom_node.network.commitment import accepted_commitment_context
@@ -32,6 +25,7 @@ from dicom_node.network.intake import Intake
 from dicom_node.network.listening import NodeServer
 from dicom_node.network.objects import received_object
 from dicom_node.network.peers import PeerList, Subject
+from dicom_node.network.taking import PROCESSING_FAILURE, SUCCESS, Taking
 from dicom_node.network.tls import Credentials, peer_subject
 from dicom_node.ports import ReceivedObject
 
@@ -49,14 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PROCESSING_FAILURE", "StorageScp"]
 
-SUCCESS: Final = 0x0000
-
 _POLL_S: Final = 0.1
 """How long stopping waits for the listening thread at most."""
-
-PROCESSING_FAILURE: Final = 0x0110
-"""Answer to a C-STORE that failed for a reason of our own (PS3.7 C.5.14): the object may be fine,
-so the sender may try again."""
 
 _NOBODY: Final = Refusal(
     result=1, source=1, diagnostic=3, reason="the list of peers cannot be read"
@@ -111,7 +99,7 @@ class StorageScp:
         self._ae_title = ae_title
         self._admission = Admission(peers)
         self._callers: WeakKeyDictionary[Association, Peer] = WeakKeyDictionary()
-        self._receiver = receiver
+        self._taking = Taking(admission=self._admission, receiver=receiver)
         self._commitment = commitment
         self._max_image_bytes = max_image_bytes
         self._intake = Intake(receive_memory_bytes)
@@ -122,6 +110,16 @@ class StorageScp:
         self._ae.maximum_associations = max_associations
         self._servers: dict[str, NodeServer] = {}
         self._lock = threading.Lock()
+
+    @property
+    def taking(self) -> Taking:
+        """What takes objects of those who are admitted: for other ways in beside this one."""
+        return self._taking
+
+    @property
+    def intake(self) -> Intake:
+        """The memory for what is received, which other ways in share."""
+        return self._intake
 
     def admit(self, peers: PeerList) -> None:
         """Let in these peers from now on; associations that are open stay so."""
@@ -306,29 +304,17 @@ class StorageScp:
 
     def _store(self, event: Event) -> int:
         calling, peer = event.assoc.requestor.ae_title, self._callers.get(event.assoc)
-        try:
-            if peer is None or not peer.may_send:
-                raise UnsupportedError("this peer may not store here")
-            if not self._admission.may_store(peer):
-                raise CapacityError(f"{peer.name} sends more images a minute than it may")
-            received = _received(event, calling)
-            self._receiver.receive(received)
-        except NodeError as error:
-            _log.warning(
-                "a received object is refused",
-                calling_ae_title=calling,
-                error=type(error).__name__,
-                reason=str(error),
-            )
-            return PROCESSING_FAILURE if error.dimse_status is None else error.dimse_status
-        except Exception as error:  # noqa: BLE001  # DIMSE boundary: the peer must get an answer
-            _log.error(
-                "a received object was not stored", calling_ae_title=calling, reason=describe(error)
-            )
-            return PROCESSING_FAILURE
+        return self._taking.take(
+            peer,
+            lambda: _received(event, calling),
+            lambda received: self._tell_stored(event.assoc, received),
+            ae_title=calling,
+        )
+
+    def _tell_stored(self, association: Association, received: ReceivedObject) -> None:
         if self._audit is not None:
-            self._audit.stored(event.assoc, received)
-        return SUCCESS
+            address = str(association.requestor.address)
+            self._audit.stored(association, received, address=address)
 
 
 def _subject(association: Association) -> Subject | None:

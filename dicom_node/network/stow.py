@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from xml.etree import ElementTree
+
+from pydicom.datadict import keyword_for_tag
 
 from dicom_node.domain.deliveries import Outcome
 from dicom_node.network.statuses import outcome_of
+from dicom_node.network.taking import PROCESSING_FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Answer", "answers_of", "response_of"]
+__all__ = ["Answer", "answers_of", "as_xml", "response_of"]
 
-_FAILED, _STORED = "00081198", "00081199"
+_FAILED, _STORED, _OTHERS = "00081198", "00081199", "0008119A"
+_RETRIEVE_URL = "00081190"
 _CLASS, _INSTANCE = "00081150", "00081155"
 _FAILURE_REASON, _WARNING_REASON = "00081197", "00081196"
+
+_MODEL: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,27 +84,66 @@ def _first(dataset: Any, tag: str, otherwise: Any) -> Any:
 
 
 def response_of(answers: Iterable[Answer]) -> tuple[int, dict[str, Any]]:
-    """HTTP status and DICOM JSON for what became of a request's instances."""
-    stored, failed = [], []
+    """HTTP status (PS3.18 Table 10.5.3-1) and DICOM JSON for what became of a request's instances.
+
+    What names no instance stands among the other failures. With nothing stored, the status tells
+    whether it may help to send again: 503 when there was no room for an instance, 500 when the
+    fault was ours, else 409.
+    """
+    stored: list[dict[str, Any]] = []
+    failed: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    statuses: set[int] = set()
     for answer in answers:
-        item: dict[str, Any] = {
-            _CLASS: {"vr": "UI", "Value": [answer.sop_class_uid] if answer.sop_class_uid else []},
-            _INSTANCE: {
-                "vr": "UI",
-                "Value": [answer.sop_instance_uid] if answer.sop_instance_uid else [],
-            },
-        }
+        statuses.add(answer.status)
+        reason = {"vr": "US", "Value": [answer.status]}
         if answer.outcome is not Outcome.STORED:
-            failed.append({**item, _FAILURE_REASON: {"vr": "US", "Value": [answer.status]}})
-        elif answer.status:
-            stored.append({**item, _WARNING_REASON: {"vr": "US", "Value": [answer.status]}})
+            if answer.sop_instance_uid:
+                failed.append({**_named(answer), _FAILURE_REASON: reason})
+            else:
+                others.append({_FAILURE_REASON: reason})
         else:
-            stored.append(item)
-    body = {}
+            warning = {_WARNING_REASON: reason} if answer.status else {}
+            stored.append({**_named(answer), _RETRIEVE_URL: {"vr": "UR"}, **warning})
+    body: dict[str, Any] = {_RETRIEVE_URL: {"vr": "UR"}}
+    for tag, items in ((_FAILED, failed), (_STORED, stored), (_OTHERS, others)):
+        if items:
+            body[tag] = {"vr": "SQ", "Value": items}
+    return _status(bool(stored), statuses), body
+
+
+def _status(stored: bool, statuses: set[int]) -> int:
+    if not statuses:
+        return 400
     if stored:
-        body[_STORED] = {"vr": "SQ", "Value": stored}
-    if failed:
-        body[_FAILED] = {"vr": "SQ", "Value": failed}
-    if not failed:
-        return 200, body
-    return (202 if stored else 409), body
+        return 200 if statuses == {0} else 202
+    if any(0xA700 <= status <= 0xA7FF for status in statuses):
+        return 503
+    return 500 if PROCESSING_FAILURE in statuses else 409
+
+
+def _named(answer: Answer) -> dict[str, Any]:
+    return {
+        _CLASS: {"vr": "UI", "Value": [answer.sop_class_uid] if answer.sop_class_uid else []},
+        _INSTANCE: {"vr": "UI", "Value": [answer.sop_instance_uid]},
+    }
+
+
+def as_xml(dataset: dict[str, Any]) -> bytes:
+    """DICOM JSON of such a response as the Native DICOM Model (PS3.19 A.1)."""
+    root = ElementTree.Element("NativeDicomModel", {"xmlns": _MODEL, "xml:space": "preserve"})
+    _write(root, dataset)
+    return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _write(parent: ElementTree.Element, dataset: dict[str, Any]) -> None:
+    for tag, element in sorted(dataset.items()):
+        known = {"tag": tag, "vr": element["vr"], "keyword": keyword_for_tag(tag)}
+        attribute = ElementTree.SubElement(parent, "DicomAttribute", known)
+        for number, value in enumerate(element.get("Value", ()), start=1):
+            kind = "Item" if element["vr"] == "SQ" else "Value"
+            child = ElementTree.SubElement(attribute, kind, {"number": str(number)})
+            if kind == "Item":
+                _write(child, value)
+            else:
+                child.text = str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from dicom_node.domain.console import Access
-from dicom_node.settings.fields import Flag, Host, Port, Section
+from dicom_node.settings.fields import Flag, Host, Networks, Port, Section
 from dicom_node.settings.oidc import OidcSettings
 
 __all__ = ["ConsoleSettings"]
@@ -33,7 +32,7 @@ class ConsoleSettings(Section):
     public_url: str | None = None
     """Where browsers find it, as https://node.hospital/synth: cookies are then for TLS alone; null:
     where they ask."""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: Networks = ()
     """Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     session_idle_s: Annotated[float, Field(strict=True, ge=60)] = 3600.0
     """Seconds after which a session that is not used ends."""
@@ -62,16 +61,6 @@ class ConsoleSettings(Section):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise ValueError(f"give an address as https://node.hospital, not {url!r}")
         return url.rstrip("/")
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
-        for address in addresses:
-            try:
-                ipaddress.ip_network(address)
-            except ValueError:
-                raise ValueError(f"give addresses or networks, not {address!r}") from None
-        return addresses
 
     @model_validator(mode="after")
     def _path_is_that_of_the_url(self) -> Self:

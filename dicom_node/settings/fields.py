@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -27,6 +28,7 @@ __all__ = [
     "Flag",
     "Host",
     "Name",
+    "Networks",
     "Number",
     "Port",
     "Section",
@@ -116,6 +118,15 @@ def _path(path: Path, info: ValidationInfo) -> Path:
     return Path(base) / expanded if base is not None else expanded
 
 
+def _networks(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    for address in addresses:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError:
+            raise ValueError(f"give addresses or networks, not {address!r}") from None
+    return addresses
+
+
 Whole = Annotated[int, Field(strict=True)]
 """A whole number; a quoted one is a slip."""
 
@@ -151,6 +162,9 @@ Text = Annotated[
     str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number"]}, mode="validation")
 ]
 """A value to compare with; a number stands for its digits."""
+
+Networks = Annotated[tuple[str, ...], AfterValidator(_networks)]
+"""IP addresses, and networks in CIDR notation."""
 
 FilePath = Annotated[Path, AfterValidator(_path)]
 """A path; a relative one starts at the folder of the configuration file, so that it means the

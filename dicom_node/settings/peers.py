@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Final
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from dicom_node.domain.routes import Peer
-from dicom_node.settings.fields import AeTitle, Flag, Name, Section, host
+from dicom_node.settings.fields import AeTitle, FilePath, Flag, Name, Section, host
 from dicom_node.settings.problems import did_you_mean
+from dicom_node.settings.secrets import Variable, read_secret
 
 __all__ = ["PeerSettings"]
 
@@ -95,6 +98,23 @@ class PeerSettings(Section):
     """How many images it may send; more are refused as out of resources (0xA700), so that it sends
     them later. null: no limit."""
 
+    token_file: FilePath | None = None
+    """File whose first line is the token by which it stores over HTTP (STOW-RS, see dicomweb):
+    Authorization: Bearer TOKEN, or Basic with its name and the token. null: it may not."""
+    token_env: Variable | None = None
+    """Environment variable that holds it, instead of a file."""
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if self.token_file is not None and self.token_env is not None:
+            raise ValueError("give token_file or token_env, not both")
+        return self
+
+    def _token(self) -> Callable[[], str] | None:
+        if self.token_file is None and self.token_env is None:
+            return None
+        return partial(read_secret, f"peers {self.name}: token", self.token_file, self.token_env)
+
     def to_domain(self, *, node_has_tls: bool) -> Peer:
         """The same as a value of the domain.
 
@@ -113,4 +133,5 @@ class PeerSettings(Section):
             max_associations=self.max_associations,
             associations_per_minute=self.associations_per_minute,
             images_per_minute=self.images_per_minute,
+            token=self._token(),
         )

@@ -25,6 +25,7 @@ def check(data: object) -> list[Problem]:
         *_own_address(data),
         *_notifications(data),
         *_tls(data),
+        *_dicomweb(data),
     ]
 
 
@@ -179,3 +180,21 @@ def _tls(data: Mapping[str, Any]) -> Iterator[Problem]:
                 location=("destinations", position, "tls"),
                 message="the node has no tls section, so certificate, key and trusted are needed",
             )
+
+
+def _dicomweb(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """What those who store by HTTP need."""
+    section = _mapping(data.get("dicomweb"))
+    if not section.get("enabled"):
+        return
+    if section.get("tls") and data.get("tls") is None:
+        yield Problem(
+            location=("dicomweb", "tls"),
+            message="the node has no tls section: give one, or false with a proxy before it",
+        )
+    tokens = ("token_file", "token_env")
+    if not any(peer.get(key) for _, peer in _items(data, "peers") for key in tokens):
+        yield Problem(
+            location=("dicomweb", "enabled"),
+            message="no peer has a token_file or token_env, so nobody could store",
+        )

@@ -15,6 +15,7 @@ from dicom_node.domain.routes import Destination, Peer, Route
 from dicom_node.domain.security import DestinationTls, TlsFiles
 from dicom_node.settings import references
 from dicom_node.settings.console import ConsoleSettings
+from dicom_node.settings.dicomweb import DicomWebSettings
 from dicom_node.settings.fields import Name, Section
 from dicom_node.settings.monitoring import MonitoringSettings
 from dicom_node.settings.notifications import NotificationSettings
@@ -64,6 +65,8 @@ class Settings(Section):
     """The process that synthesizes."""
     console: ConsoleSettings = ConsoleSettings()
     """The web console."""
+    dicomweb: DicomWebSettings = DicomWebSettings()
+    """The port for those who store by HTTP."""
     monitoring: MonitoringSettings = MonitoringSettings()
     """The port for Prometheus and health checks."""
     notifications: NotificationSettings = NotificationSettings()

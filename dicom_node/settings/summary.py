@@ -30,7 +30,8 @@ def summary(settings: Settings) -> Table:
     row("data", str(node.data_dir))
     for peer in settings.to_peers():
         secured = ", over TLS" if peer.require_tls else ""
-        row("peer", f"{peer.name}: {peer.ae_title} from {peer.host or 'anywhere'}{secured}")
+        web = ", also by STOW-RS" if settings.dicomweb.enabled and peer.token is not None else ""
+        row("peer", f"{peer.name}: {peer.ae_title} from {peer.host or 'anywhere'}{secured}{web}")
     for each in settings.destinations:
         row(
             "destination",
@@ -62,6 +63,9 @@ def notes(settings: Settings) -> Iterator[str]:
         yield "routes: no route is enabled, so every image will be ignored"
     if settings.tls is None and settings.node.host not in _LOCAL:
         yield "tls: there is none, so images travel over the network in plain"
+    web = settings.dicomweb
+    if web.enabled and not web.tls and web.host not in _LOCAL:
+        yield "dicomweb: it speaks HTTP, so images and tokens travel over the network in plain"
     used = {name for route in settings.routes for name in route.send_to}
     for position, destination in enumerate(settings.destinations):
         if destination.name not in used:

@@ -90,6 +90,8 @@ def _run(node: Node, stop: threading.Event) -> None:
     console = serve_console(node)
     try:
         node.scp.start()
+        if node.web is not None:
+            node.web.start()
         if node.monitoring is not None:
             node.monitoring.start()
         if node.life is not None:
@@ -103,6 +105,7 @@ def _run(node: Node, stop: threading.Event) -> None:
             "node_ready",
             dicom_port=node.scp.port,
             tls_port=node.scp.tls_port,
+            dicomweb_port=None if node.web is None else node.web.port,
             monitoring_port=None if node.monitoring is None else node.monitoring.port,
             console_port=console.port if console is not None else None,
             ae_title=node.settings.node.ae_title,
@@ -148,7 +151,7 @@ def _drain(node: Node, loops: list[ServiceLoop], outlets: OutletLoops) -> None:
     _log.info("the node stops: what runs is finished or given back")
     node.stopping.set()
     node.bell.ring()
-    node.scp.stop(grace_s=_CALLERS_END_WITHIN_S)
+    _stop_listening(node)
     loops = [*loops, *outlets.loops]
     _join(loops, _WORK_ENDS_WITHIN_S)
     for part in (*node.engines, node.client):
@@ -163,6 +166,19 @@ def _drain(node: Node, loops: list[ServiceLoop], outlets: OutletLoops) -> None:
         _log.warning("some work was cut; its lease is given back at the next start", services=left)
     else:
         _log.info("the node has stopped")
+
+
+def _stop_listening(node: Node) -> None:
+    """Both ways in at once, so that the grace is given once."""
+    web = None
+    if node.web is not None:
+        web = threading.Thread(
+            target=node.web.stop, kwargs={"grace_s": _CALLERS_END_WITHIN_S}, name="dicomweb-stops"
+        )
+        web.start()
+    node.scp.stop(grace_s=_CALLERS_END_WITHIN_S)
+    if web is not None:
+        web.join(_CALLERS_END_WITHIN_S)
 
 
 def _join(loops: list[ServiceLoop], within_s: float) -> list[str]:

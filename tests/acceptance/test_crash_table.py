@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.harness import VIEWS, Node, configuration, storescu, wait_until
+from tests.acceptance.harness import VIEWS, Node, configuration, storescu, stow, wait_until
 from tests.acceptance.radiographs import copy_of
 from tests.acceptance.recorder import Recorder
 from tests.network.objects import data_set_bytes, free_port
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tests.fakes.postgresql import Cluster
 
 pytestmark = pytest.mark.peer
+
+TOKEN = "a token that nobody guesses"
 
 RIGGED = ("-m", "tests.acceptance.rigged", "serve", "--echo")
 
@@ -88,6 +90,9 @@ def new_bench(folder: Path, weights: Path, server: Cluster | None = None) -> Ite
     archive = Recorder("ORTHANC", node_port=port)
     values = configuration(port=port, archive_port=archive.port, weights=weights)
     values["destinations"][0] |= {"commitment": "required", "commitment_timeout_s": 4}
+    values["peers"].append({"name": "web", "ae_title": "WEB", "token_file": "token"})
+    values["dicomweb"] = {"enabled": True, "port": free_port()}
+    (folder / "token").write_text(f"{TOKEN}\n")
     node = Node(folder, values, server=server)
     node.start(RIGGED)
     try:
@@ -171,6 +176,20 @@ def test_an_image_that_was_not_answered_for_is_sent_again_and_delivered_once(
     bench.await_death()
     bench.restart()
     assert storescu(bench.node.port, path) == 0
+    check_delivered_once(bench, uid)
+
+
+@pytest.mark.parametrize("point", UNANSWERED)
+def test_an_image_by_http_that_was_not_answered_for_is_sent_again_and_delivered_once(
+    bench: Bench, tmp_path: Path, point: str
+) -> None:
+    uid, path = new_image(tmp_path)
+    bench.arm(UNANSWERED[point])
+    assert bench.node.web_port is not None
+    assert stow(bench.node.web_port, TOKEN, path) == 0
+    bench.await_death()
+    bench.restart()
+    assert stow(bench.node.web_port, TOKEN, path) == 200
     check_delivered_once(bench, uid)
 
 

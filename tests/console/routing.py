@@ -30,7 +30,7 @@ class Desk:
         return self.site.book.open().digest
 
     def receive(self, number: int, **changes: object) -> None:
-        self.site.node.scp._receiver.receive(received(number, **changes))
+        self.site.node.scp.taking.receiver.receive(received(number, **changes))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from dicom_node.iod.conformance.tables import FIXED, FIXED_FOR_FORM, FORBIDDEN
 from dicom_node.iod.patient import copied_tags
 from dicom_node.iod.reading import Source, read_source
 from dicom_node.iod.report import CONSISTENCY, ELIGIBILITY, PERCENTILE, SPREAD
-from dicom_node.network import commitment, contexts, querying, statuses, tls, web
+from dicom_node.network import commitment, contexts, querying, statuses, storing, tls, web
 from dicom_node.network.associations import MAXIMUM_PDU_BYTES, Timeouts
 from dicom_node.settings.sections import NodeSettings
 from dicom_node.store import demands
@@ -150,6 +151,33 @@ def test_http_statuses_have_the_policy_of_the_code() -> None:
         examples = codes.replace("redirects", "301, 302, 307").replace("5xx", "500, 502, 504")
         for code in examples.replace("other 4xx", "400, 406, 413, 415").split(", "):
             assert type(web.refusal(to, int(code))).__name__ == wanted, code
+
+
+def test_http_statuses_of_the_node_are_those_of_the_code() -> None:
+    """A status is the first argument of what answers, or what `_status` gives."""
+    given = set()
+    for name in ("storing.py", "webserver.py"):
+        for node in ast.walk(ast.parse((NETWORK / name).read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("refused", "_later"):
+                with contextlib.suppress(ValueError):
+                    given.add(ast.literal_eval(node.args[0]))
+    tree = ast.parse((NETWORK / "stow.py").read_text())
+    (status,) = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "_status"
+    )
+    for found in ast.walk(status):
+        if isinstance(found, ast.Return) and found.value is not None:
+            given |= {
+                each.value
+                for each in ast.walk(found.value)
+                if isinstance(each, ast.Constant) and each.value in range(200, 600)
+            }
+    assert {int(row[0]) for row in table("HTTP status of the node")} == given
+    assert f"0x{storing.OTHER_STUDY:X}" in STATEMENT
+    assert f"({storing.INSTANCES_AT_MOST})" in STATEMENT
+    assert all(path.startswith(f"`POST {storing.ROOT}/studies") for path, _ in table("request"))
 
 
 def test_tls_profiles_have_the_suites_of_the_code() -> None:

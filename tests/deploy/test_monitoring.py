@@ -64,7 +64,8 @@ def test_labels_hold_names_of_the_configuration_and_of_the_code() -> None:
     for metric in vars(Metrics()).values():
         labels |= set(getattr(metric, "_labelnames", ()))
     of_the_configuration = {"destination", "model", "route", "where"}
-    of_the_code = {"decision", "engine", "outcome", "queue", "reason", "state", "version"}
+    of_the_code = {"decision", "engine", "outcome", "queue", "reason", "state", "status"}
+    of_the_code |= {"version"}
     assert labels == of_the_configuration | of_the_code
 
 

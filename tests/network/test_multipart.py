@@ -60,6 +60,7 @@ def test_a_part_that_is_too_long_is_found_out_before_it_is_whole() -> None:
     [
         ('multipart/related; type="application/dicom"; boundary=abc', b"abc"),
         ('Multipart/Related; boundary="a b;c"; type=x', b"a b;c"),
+        (f"multipart/related; boundary={'c' * 73}", b"c" * 73),
     ],
 )
 def test_the_boundary_is_found(text: str, boundary: bytes) -> None:

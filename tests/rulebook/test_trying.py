@@ -29,7 +29,7 @@ def desk(site: Site) -> Desk:
 
 
 def _receive(site: Site, number: int, **changes: object) -> None:
-    site.node.scp._receiver.receive(received(number, **changes))
+    site.node.scp.taking.receiver.receive(received(number, **changes))
 
 
 def test_every_route_is_explained_also_those_after_the_one_that_takes_it(desk: Desk) -> None:

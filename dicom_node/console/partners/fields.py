@@ -115,6 +115,12 @@ FIELDS: Final[Mapping[Part, tuple[Field, ...]]] = {
             rare=True,
         ),
         Field(key="images_per_minute", label="Images a minute", kind=Kind.NUMBER, rare=True),
+        Field(
+            key="token_file",
+            label="File with its token",
+            hint="It may then store by HTTP (STOW-RS) too.",
+            rare=True,
+        ),
     ),
     Part.DESTINATIONS: (
         Field(key="ae_title", label="AE title", hint="It is called by."),
