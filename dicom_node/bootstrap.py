@@ -46,6 +46,7 @@ from dicom_node.services.delivering import Delivering
 from dicom_node.services.fetching import Fetching
 from dicom_node.services.outlets import Outlet, Outlets
 from dicom_node.services.planning import Planning
+from dicom_node.services.queueing import FetchQueue
 from dicom_node.services.receiving import Backlog, Receiving
 from dicom_node.services.recovering import Recovering
 from dicom_node.services.reporting import Demanding, Reporting
@@ -122,7 +123,7 @@ class Node:
         life: Audits start and stop; None without an audit trail.
         shipper: Brings the audit trail to a syslog receiver; None without one.
         certificates: Tells when one of ours ends.
-        fetching: Fetches studies from archives.
+        fetches: Fetches studies from archives, for people of the console.
         metrics: Counts what happens.
         monitoring: Answers those who watch; None when nobody is to.
         notifying: Tells people what is wrong; None when nobody is to be told.
@@ -151,7 +152,7 @@ class Node:
     life: NodeLife | None
     shipper: SyslogShipper | None
     certificates: CertificateWatch
-    fetching: Fetching
+    fetches: FetchQueue
     metrics: Metrics
     monitoring: MonitoringServer | None
     notifying: Notifying | None
@@ -355,10 +356,14 @@ def build(
             certificates=CertificateWatch(
                 [*([tls] if tls is not None else []), *own_credentials(destinations)]
             ),
-            fetching=Fetching(
-                archive=archive_client(us, max_object_bytes=settings.node.max_image_bytes),
-                receiver=receiver,
-                on_fetched=fetch_audit(record, ae_title=us),
+            fetches=FetchQueue(
+                Fetching(
+                    archive=archive_client(us, max_object_bytes=settings.node.max_image_bytes),
+                    receiver=receiver,
+                    on_fetched=fetch_audit(record, ae_title=us),
+                ),
+                clock=clock,
+                on_end=lambda state: metrics.fetches.labels(state.value).inc(),
             ),
             metrics=metrics,
             monitoring=monitor(

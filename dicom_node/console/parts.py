@@ -10,6 +10,7 @@ from dicom_node.audit.messages import AuditMessage
 from dicom_node.domain.console import Access, NodeFacts
 from dicom_node.ports import AccountStore, Clock, ConsoleLedger, NodeLedger, Spool
 from dicom_node.ports.console import Orders
+from dicom_node.ports.fetches import Fetches
 from dicom_node.rulebook import Desk
 
 __all__ = ["Part", "Parts"]
@@ -61,6 +62,7 @@ class Parts:
         health: What was tried of the node just now.
         record: Takes audit messages.
         wake: Rung after something was released or added.
+        fetches: Fetches studies from archives; None where there is none.
         desk: Where rules are tried and changed; None where there is no configuration file.
     """
 
@@ -75,6 +77,7 @@ class Parts:
     health: Callable[[], tuple[Part, ...]] = field(default=tuple)
     record: Callable[[AuditMessage], None] = field(default=_NOBODY)
     wake: Callable[[], None] = field(default=_asleep)
+    fetches: Fetches | None = None
     desk: Desk | None = None
 
     @property

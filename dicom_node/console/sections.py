@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicom_node.console.access import login, oidc, people, tokens
 from dicom_node.console.api import routes as api
-from dicom_node.console.jobs import actions, details, lists, pictures, quarantine
+from dicom_node.console.jobs import actions, details, fetches, lists, pictures, quarantine
 from dicom_node.console.partners import SECTIONS as PARTNERS
 from dicom_node.console.routing import SECTIONS as ROUTING
 from dicom_node.console.today import pages as today
@@ -25,9 +25,11 @@ SECTIONS: Final[tuple[Section, ...]] = (
     quarantine.SECTION,
     actions.SECTION,
     details.SECTION,
+    fetches.SECTION,
     people.SECTION,
     tokens.SECTION,
     api.SECTION,
+    fetches.API_SECTION,
     api.DESCRIPTION,
     *ROUTING,
     *PARTNERS,

@@ -51,7 +51,11 @@ def test_every_figure_of_the_node_is_shown() -> None:
     shown = "".join(expressions())
     own = {family.name for family in Metrics().registry.collect()}
     unseen = {name for name in own if name not in shown and "process" not in name}
-    assert unseen == {"dicom_node_build_info", "dicom_node_fetches"}
+    assert unseen == {
+        "dicom_node_build_info",
+        "dicom_node_dicomweb_requests",
+        "dicom_node_fetches",
+    }
 
 
 def test_labels_hold_names_of_the_configuration_and_of_the_code() -> None:

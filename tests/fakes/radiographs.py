@@ -13,6 +13,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 from dicom_node.ports import ReceivedObject
 
 CR: Final = str(ComputedRadiographyImageStorage)
+STUDY: Final = "1.2.826.0.1.3680043.8.498.1000"
 
 
 def radiograph(number: int = 1, **changes: object) -> bytes:
@@ -20,7 +21,7 @@ def radiograph(number: int = 1, **changes: object) -> bytes:
     ds = Dataset()
     ds.SOPClassUID = CR
     ds.SOPInstanceUID = f"1.2.826.0.1.3680043.8.498.{number}"
-    ds.StudyInstanceUID = "1.2.826.0.1.3680043.8.498.1000"
+    ds.StudyInstanceUID = STUDY
     ds.SeriesInstanceUID = "1.2.826.0.1.3680043.8.498.1001"
     ds.PatientName = "Test^Patient"
     ds.PatientID = "P1"

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from dicom_node.console.parts import Parts
 
-__all__ = ["DESCRIPTION", "SECTION", "describe"]
+__all__ = ["DESCRIPTION", "RESPONSES", "SECTION", "describe"]
 
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {
         "description": words,
         "content": {"application/problem+json": {"schema": _PROBLEM}},
@@ -43,7 +43,7 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     )
 }
 
-router = APIRouter(prefix=API, responses=_PROBLEMS)
+router = APIRouter(prefix=API, responses=RESPONSES)
 
 Operator = Annotated[Identity, Depends(requires(Role.OPERATOR))]
 JobSearch = Annotated[AskedJobs, Depends()]

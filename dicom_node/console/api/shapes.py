@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dicom_node.console.filters import iso
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import JobState
 from dicom_node.ports import Deed, Kind
+from dicom_node.ports.fetches import FetchState
 
 if TYPE_CHECKING:
     from dicom_node.ports import DeliveryRow
     from dicom_node.ports.console import ImageLine, JobLine, JobRecord
+    from dicom_node.ports.fetches import Fetch
 
 __all__ = [
     "Again",
@@ -22,6 +24,10 @@ __all__ = [
     "Count",
     "Done",
     "Event",
+    "FetchDetails",
+    "FetchIn",
+    "FetchOut",
+    "FetchesOut",
     "ImageOut",
     "Images",
     "JobDetails",
@@ -189,6 +195,43 @@ class Again(Shape):
     view_set: str
 
 
+class FetchIn(Shape):
+    """A study that is wanted, and the destination that is asked for it."""
+
+    study_instance_uid: str = Field(max_length=64)
+    source: str = Field(max_length=64)
+
+
+class FetchOut(Shape):
+    """A study that is, or was, fetched."""
+
+    number: int
+    source: str
+    study_instance_uid: str
+    who: str
+    asked_at: str
+    state: FetchState
+    series: int | None
+    series_passed_over: int
+    instances_arrived: int
+    instances_failed: int
+    problem: str
+    todo: str
+
+
+class FetchesOut(Shape):
+    """The last of them."""
+
+    fetches: list[FetchOut]
+
+
+class FetchDetails(Shape):
+    """One of them, with the images of its study that are in the node."""
+
+    fetch: FetchOut
+    images: list[ImageOut]
+
+
 class Bulk(Shape):
     """What is done to all in quarantine whose reason holds these words."""
 
@@ -228,6 +271,24 @@ def image_out(line: ImageLine, *, patients: bool) -> ImageOut:
         reason=line.reason,
         received_at=iso(line.received_at),
         job=line.job_key or None,
+    )
+
+
+def fetch_out(fetch: Fetch) -> FetchOut:
+    """A fetch as JSON."""
+    return FetchOut(
+        number=fetch.number,
+        source=fetch.source,
+        study_instance_uid=fetch.study_uid,
+        who=fetch.who,
+        asked_at=iso(fetch.asked_at),
+        state=fetch.state,
+        series=fetch.series,
+        series_passed_over=fetch.passed_over,
+        instances_arrived=fetch.completed,
+        instances_failed=fetch.failed,
+        problem=fetch.problem,
+        todo=fetch.todo,
     )
 
 
