@@ -257,3 +257,22 @@ def test_today_says_that_all_is_well_and_what_is_not(bench: Bench, viewer: Brows
     )
     bench._app = None
     assert "The disk is too full" in bench.browser("vera").get("/").text
+
+
+@pytest.mark.parametrize(
+    ("deed", "words"),
+    [
+        ("release", "Release this job?"),
+        ("cancel", "Cancel this job?"),
+        ("retry", "Try again now?"),
+        ("send", "Send to mirror too?"),
+        ("again", "Synthesize again with wide?"),
+    ],
+)
+def test_every_deed_of_a_job_asks_before_it_is_done(
+    bench: Bench, operator: Browser, deed: str, words: str
+) -> None:
+    key = bench.done()
+    answer = operator.get(f"/jobs/{key}/{deed}/confirm?destination=mirror&view_set=wide")
+    assert answer.status_code == 200
+    assert words in answer.text

@@ -41,25 +41,7 @@ _ASKED: Final = {
 }
 
 
-@router.get("/jobs/{key}/{deed}/confirm")
-def confirm(
-    request: Request, who: Operator, key: Key, deed: Literal["release", "cancel", "retry"]
-) -> HTMLResponse:
-    """Ask."""
-    record = known(request, key)
-    title, words, verb = _ASKED[deed]
-    return confirmation(
-        request,
-        title=title,
-        words=words,
-        action=f"/jobs/{key}/{deed}",
-        verb=verb,
-        back=f"/jobs/{key}",
-        danger=deed == "cancel",
-        details=tuple(filter(None, [record.row.job.last_error])),
-    )
-
-
+# These two stand before the one that matches any deed: the first that matches answers.
 @router.get("/jobs/{key}/send/confirm")
 def confirm_send(
     request: Request, who: Operator, key: Key, destination: Annotated[str, Query(max_length=64)]
@@ -92,6 +74,25 @@ def confirm_again(
         verb="Synthesize",
         back=f"/jobs/{key}",
         fields={"view_set": view_set},
+    )
+
+
+@router.get("/jobs/{key}/{deed}/confirm")
+def confirm(
+    request: Request, who: Operator, key: Key, deed: Literal["release", "cancel", "retry"]
+) -> HTMLResponse:
+    """Ask."""
+    record = known(request, key)
+    title, words, verb = _ASKED[deed]
+    return confirmation(
+        request,
+        title=title,
+        words=words,
+        action=f"/jobs/{key}/{deed}",
+        verb=verb,
+        back=f"/jobs/{key}",
+        danger=deed == "cancel",
+        details=tuple(filter(None, [record.row.job.last_error])),
     )
 
 
