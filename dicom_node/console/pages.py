@@ -72,7 +72,8 @@ def page(
     """
     parts: Parts = request.app.state.parts
     identity = getattr(request.state, "identity", None)
-    root: str = request.scope.get("root_path", "")
+    # Not that of the scope: where files are served, that one has their folder in it.
+    root = parts.access.root_path
     here = request.scope["path"].removeprefix(root) or "/"
     partial = template.startswith("_")
     notice = None if partial else notices.take(request)

@@ -126,7 +126,8 @@ class Bench:
 
     def browser(self, name: str = "", role: Role = Role.VIEWER) -> Browser:
         """A browser; with a name, somebody of that role is logged in in it."""
-        made = Browser(self.app, base_url="http://console.test", follow_redirects=False)
+        base = f"http://console.test{self.access.root_path}"
+        made = Browser(self.app, base_url=base, follow_redirects=False)
         made.raise_server_exceptions = False
         if name:
             if self.ledger.accounts().account(name) is None:

@@ -87,7 +87,9 @@ class RootPath:
         """ASGI."""
         if scope["type"] == "http" and self._root_path:
             path: str = scope["path"]
-            if path != self._root_path and not path.startswith(f"{self._root_path}/"):
+            if path == self._root_path:
+                path = f"{path}/"  # as people type it
+            elif not path.startswith(f"{self._root_path}/"):
                 path = f"{self._root_path}{path}"
             scope = {**scope, "path": path, "root_path": self._root_path}
         await self._app(scope, receive, send)
