@@ -16,7 +16,7 @@ from pynetdicom.dul import DULServiceProvider
 from dicom_node.domain.errors import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import MutableMapping
     from types import TracebackType
     from typing import Any, TextIO
 
@@ -27,13 +27,11 @@ __all__ = ["LEVEL_VARIABLE", "configure"]
 LEVEL_VARIABLE: Final = "DICOM_NODE_LOG_LEVEL"
 """Environment variable with the level: debug (UIDs appear), info (default), warning, error."""
 
-_FOREIGN_LEVELS: Final[Mapping[str, int]] = {
-    "pynetdicom": logging.WARNING,
-    "pydicom": logging.CRITICAL,  # it quotes the values it complains about
-    "apscheduler": logging.WARNING,
-    "alembic": logging.WARNING,
-    "sqlalchemy": logging.WARNING,
-}
+_OURS: Final = ("dicom_node", "synthesis")
+"""Loggers that follow the level asked for."""
+
+_SILENT: Final = "pydicom"
+"""A library that quotes the values it complains about."""
 
 _FRAMES: Final = 12
 
@@ -74,9 +72,13 @@ def configure(stream: TextIO | None = None, *, level: str | None = None) -> None
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel((level or os.environ.get(LEVEL_VARIABLE) or "info").upper())
-    for name, foreign_level in _FOREIGN_LEVELS.items():
-        logging.getLogger(name).setLevel(foreign_level)
+    wanted = (level or os.environ.get(LEVEL_VARIABLE) or "info").upper()
+    for name in _OURS:
+        logging.getLogger(name).setLevel(wanted)
+    # What libraries tell of their work quotes what they work on: httpx the address it asks, where
+    # a query names a patient. Only what troubles them is let through, whatever level is asked for.
+    root.setLevel(max(logging.WARNING, logging.getLogger(_OURS[0]).level))
+    logging.getLogger(_SILENT).setLevel(logging.CRITICAL)
     # Warnings of pydicom quote the value they are about, and they go to standard error.
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)(\.|$)")
     threading.excepthook = _log_dead_thread

@@ -67,6 +67,29 @@ def test_pydicom_is_silent_because_it_quotes_values() -> None:
     )
 
 
+def test_what_libraries_tell_of_their_work_is_not_written() -> None:
+    code = (
+        "for name in ('httpx', 'httpcore.http11', 'httpx2', 'python_multipart', 'some.library'):\n"
+        "    for level in (logging.DEBUG, logging.INFO):\n"
+        "        logging.getLogger(name).log(level, 'GET /studies?PatientID=Secret^Patient')\n"
+        "    logging.getLogger(name).warning('no more room')\n"
+    )
+    for level in ("debug", "info"):
+        told = lines(code, DICOM_NODE_LOG_LEVEL=level)
+        assert [line["event"] for line in told] == ["no more room"] * 5
+    assert lines(code, DICOM_NODE_LOG_LEVEL="error") == []
+
+
+def test_an_address_that_is_asked_over_the_web_is_not_written() -> None:
+    code = (
+        "import httpx\n"
+        "answer = httpx.MockTransport(lambda request: httpx.Response(200))\n"
+        "client = httpx.Client(transport=answer)\n"
+        "client.get('http://archive/studies', params={'PatientID': 'Secret^Patient'})\n"
+    )
+    assert lines(code, DICOM_NODE_LOG_LEVEL="debug") == []
+
+
 def test_a_thread_that_dies_is_told_without_text() -> None:
     (line,) = lines("t = threading.Thread(target=fail, name='some'); t.start(); t.join()")
     assert (line["event"], line["thread"]) == ("a thread died", "some")
