@@ -91,7 +91,7 @@ def log_in(
 
 @router.post("/logout")
 def log_out(request: Request, who: Somebody) -> Response:
-    """End this session."""
+    """Log out, in this browser."""
     response = RedirectResponse(f"{request.scope.get('root_path', '')}/login", status_code=303)
     sessions.end(request, response)
     return response
