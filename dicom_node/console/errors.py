@@ -21,11 +21,33 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI, Request
 
-__all__ = ["PROBLEM", "add_handlers"]
+__all__ = ["PROBLEM", "add_handlers", "answers"]
 
 PROBLEM: Final = "application/problem+json"
 
+_WORDS: Final = {
+    401: "No token, or one that does not hold.",
+    403: "The token's role does not allow it.",
+    404: "There is no such thing.",
+    409: "It cannot be done now.",
+    422: "Not understood.",
+    503: "The ledger does not answer.",
+}
+
 _log = structlog.get_logger(__name__)
+
+
+def answers(words: Mapping[int, str] | None = None) -> dict[int | str, dict[str, Any]]:
+    """What a program may be told instead of an answer, for OpenAPI.
+
+    Args:
+        words: Status -> what it means there, where that is more or another than everywhere.
+    """
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": told, "content": {PROBLEM: {"schema": schema}}}
+        for status, told in sorted((_WORDS | dict(words or {})).items())
+    }
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from dicom_node.console.access import api as access_api
 from dicom_node.console.access import login, oidc, people, tokens
 from dicom_node.console.api import routes as api
 from dicom_node.console.jobs import actions, details, fetches, lists, pictures, quarantine
@@ -28,6 +29,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     fetches.SECTION,
     people.SECTION,
     tokens.SECTION,
+    access_api.SECTION,
     api.SECTION,
     fetches.API_SECTION,
     api.DESCRIPTION,

@@ -53,6 +53,11 @@ class ModelCard:
     facts: tuple[tuple[str, str], ...]
     blocks: tuple[Block, ...]
 
+    def said(self, key: str) -> str | None:
+        """What a table of its card says of a thing, as ``licence``; None when none does."""
+        rows = (row for block in self.blocks for row in block.rows if len(row) == 2)
+        return next((value for name, value in rows if name == key), None)
+
 
 def card_of(name: str, path: Path, digest: str) -> ModelCard:
     """The card of a model; what cannot be read is left out."""

@@ -8,7 +8,18 @@ from typing import Any, Final
 
 from dicom_node.domain.errors import ConfigurationError
 
-__all__ = ["LISTS", "MAPPINGS", "Edit", "Move", "Put", "Remove", "Switch", "after", "names_in"]
+__all__ = [
+    "LISTS",
+    "MAPPINGS",
+    "NOUNS",
+    "Edit",
+    "Move",
+    "Put",
+    "Remove",
+    "Switch",
+    "after",
+    "names_in",
+]
 
 LISTS: Final = ("routes", "destinations", "peers")
 """Sections that are lists whose items have a name."""
@@ -16,13 +27,14 @@ LISTS: Final = ("routes", "destinations", "peers")
 MAPPINGS: Final = ("view_sets", "models")
 """Sections that are mappings by name."""
 
-_WORDS: Final = {
+NOUNS: Final = {
     "routes": "route",
     "destinations": "destination",
     "peers": "peer",
     "view_sets": "view set",
     "models": "model",
 }
+"""What one thing of a section is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +126,7 @@ def after(data: dict[str, Any], edit: Edit) -> dict[str, Any]:
 def _there(data: dict[str, Any], section: str, name: str) -> int:
     names = names_in(data, section)
     if name not in names:
-        raise ConfigurationError(f"{section}: there is no {_WORDS[section]} {name!r} any more")
+        raise ConfigurationError(f"{section}: there is no {NOUNS[section]} {name!r} any more")
     return names.index(name)
 
 
@@ -122,7 +134,7 @@ def _put(data: dict[str, Any], put: Put) -> None:
     names = names_in(data, put.section)
     if put.new_name != put.name and put.new_name in names:
         raise ConfigurationError(
-            f"{put.section}: there is a {_WORDS[put.section]} {put.new_name!r} already"
+            f"{put.section}: there is a {NOUNS[put.section]} {put.new_name!r} already"
         )
     if put.section in MAPPINGS:
         old = dict(data.get(put.section) or {})

@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from dicom_node.console.security.credentials import digest_of_token, new_token
 from dicom_node.domain.accounts import Role
-from tests.console.conftest import HASH
-from tests.console.routing import Desk, a_desk
+from tests.console.routing import PREFIX, Desk, Program, a_desk
 from tests.fakes.radiographs import radiograph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from httpx import Response
-
-PREFIX = "/api/v1"
-
-
-class Program:
-    """Asks with a token of a role."""
-
-    def __init__(self, desk: Desk, role: Role) -> None:
-        accounts, now = desk.bench.ledger.accounts(), desk.bench.clock()
-        owner = accounts.account("owner") or accounts.add_account(
-            "owner", Role.ADMIN, password_hash=HASH, now=now
-        )
-        text = new_token()
-        accounts.add_token(
-            owner.id,
-            name="script",
-            role=role,
-            token_digest=digest_of_token(text),
-            now=now,
-            expires_at=now + 3600,
-        )
-        self._browser = desk.bench.browser()
-        self._headers = {"Authorization": f"Bearer {text}"}
-
-    def __call__(self, method: str, path: str, **more: Any) -> Response:
-        return self._browser.request(method, PREFIX + path, headers=self._headers, **more)
 
 
 @pytest.fixture

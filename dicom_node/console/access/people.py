@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, Path, Request
 
-from dicom_node.audit.events import security_changed
 from dicom_node.console import notices
-from dicom_node.console.failures import NotFoundError, RejectedError, TooManyError
+from dicom_node.console.access import deeds
 from dicom_node.console.pages import page
 from dicom_node.console.registry import Entry, Section
-from dicom_node.console.security.credentials import (
-    check_new_password,
-    hash_password,
-    verify_password,
-)
 from dicom_node.console.security.guard import Somebody, requires
-from dicom_node.domain.accounts import Account, Identity, Role
+from dicom_node.domain.accounts import Identity, Role
 
 if TYPE_CHECKING:
     from fastapi.responses import HTMLResponse, Response
 
     from dicom_node.console.parts import Parts
-    from dicom_node.console.security.throttle import Throttle
 
 __all__ = ["SECTION"]
 
@@ -56,15 +49,8 @@ def add(
     password: Password,
 ) -> Response:
     """A new one."""
-    parts: Parts = request.app.state.parts
-    if not name.strip() or not name.isprintable():
-        raise RejectedError("name: give 1 to 64 printable characters")
-    check_new_password(password, name)
-    parts.accounts.add_account(
-        name.strip(), role, password_hash=hash_password(password), now=parts.clock()
-    )
-    _audit(parts, who, name, f"made with the role {role}")
-    return notices.done(request, "/accounts", f"{name} may log in as {role}.")
+    made = deeds.add_account(request.app.state.parts, who, name, role, password)
+    return notices.done(request, "/accounts", f"{made.name} may log in as {role}.")
 
 
 @router.post("/accounts/{number}/role")
@@ -72,19 +58,22 @@ def change_role(
     request: Request, who: Admin, number: Number, role: Annotated[Role, Form()]
 ) -> Response:
     """Another role; its sessions end."""
-    return _change(request, who, number, f"role changed to {role}", role=role)
+    words = deeds.change_role(request.app.state.parts, who, number, role)
+    return notices.done(request, "/accounts", words)
 
 
 @router.post("/accounts/{number}/disable")
 def disable(request: Request, who: Admin, number: Number) -> Response:
     """It may log in no more; its sessions and tokens end."""
-    return _change(request, who, number, "disabled", disabled=True)
+    words = deeds.switch_account(request.app.state.parts, who, number, disabled=True)
+    return notices.done(request, "/accounts", words)
 
 
 @router.post("/accounts/{number}/enable")
 def enable(request: Request, who: Admin, number: Number) -> Response:
     """It may log in again."""
-    return _change(request, who, number, "enabled", disabled=False)
+    words = deeds.switch_account(request.app.state.parts, who, number, disabled=False)
+    return notices.done(request, "/accounts", words)
 
 
 @router.get("/account")
@@ -103,39 +92,8 @@ def own(request: Request, who: Somebody) -> HTMLResponse:
 @router.post("/account/password")
 def change_password(request: Request, who: Somebody, old: Password, new: Password) -> Response:
     """Another password; all sessions end, this one too."""
-    parts: Parts = request.app.state.parts
-    throttle: Throttle = request.app.state.throttle
-    now, counted = parts.clock(), f"account {who.name.casefold()}"
-    if throttle.wait_s(counted, now=now) > 0:
-        raise TooManyError("Wait a minute, then try again.")
-    if not verify_password(parts.accounts, who.account_id, old):
-        throttle.failed(counted, now=now)
-        raise RejectedError("The old password is wrong.")
-    check_new_password(new, who.name)
-    parts.accounts.change_account(
-        who.account_id, password_hash=hash_password(new), now=parts.clock()
-    )
-    _audit(parts, who, who.name, "password changed")
+    deeds.change_password(request, who, old, new)
     return notices.done(request, "/login", "The password is changed. Log in with the new one.")
-
-
-def _change(request: Request, who: Admin, number: int, words: str, **change: Any) -> Response:
-    parts: Parts = request.app.state.parts
-    account = _known(parts, number)
-    parts.accounts.change_account(account.id, now=parts.clock(), **change)
-    _audit(parts, who, account.name, words)
-    return notices.done(request, "/accounts", f"{account.name}: {words}.")
-
-
-def _known(parts: Parts, number: int) -> Account:
-    for each in parts.accounts.accounts():
-        if each.id == number:
-            return each
-    raise NotFoundError("There is no such account.")
-
-
-def _audit(parts: Parts, who: Identity, name: str, words: str) -> None:
-    parts.record(security_changed(parts.facts.ae_title, who.name, f"account {name}", words))
 
 
 SECTION: Final = Section(

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Form, Path, Request
 
-from dicom_node.audit.events import security_changed
 from dicom_node.console import notices
-from dicom_node.console.failures import ForbiddenError, NotFoundError, RejectedError
+from dicom_node.console.access import deeds
+from dicom_node.console.failures import NotFoundError
 from dicom_node.console.pages import confirmation, page
 from dicom_node.console.registry import Entry, Section
-from dicom_node.console.security.credentials import digest_of_token, new_token
 from dicom_node.console.security.guard import requires
 from dicom_node.domain.accounts import Identity, Role
 
@@ -26,8 +25,6 @@ router = APIRouter()
 
 Admin = Annotated[Identity, Depends(requires(Role.ADMIN))]
 Number = Annotated[int, Path(ge=1, le=2**62)]
-
-_DAY_S: Final = 86400.0
 
 
 @router.get("/tokens")
@@ -45,21 +42,7 @@ def make(
     days: Annotated[int, Form(ge=1, le=3650)] = 90,
 ) -> HTMLResponse:
     """A new one; its text is shown this once."""
-    parts: Parts = request.app.state.parts
-    if not name.strip() or not name.isprintable():
-        raise RejectedError("name: give 1 to 64 printable characters")
-    if not who.role.allows(role):
-        raise ForbiddenError("A token may not do more than the one who makes it.")
-    now, text = parts.clock(), new_token()
-    parts.accounts.add_token(
-        who.account_id,
-        name=name.strip(),
-        role=role,
-        token_digest=digest_of_token(text),
-        now=now,
-        expires_at=now + days * _DAY_S,
-    )
-    _audit(parts, who, name, f"token made with the role {role} for {days} days")
+    _, text = deeds.make_token(request.app.state.parts, who, name, role, days=days)
     return _page(request, made=text)
 
 
@@ -84,11 +67,7 @@ def confirm(request: Request, who: Admin, number: Number) -> HTMLResponse:
 @router.post("/tokens/{number}/revoke")
 def revoke(request: Request, who: Admin, number: Number) -> Response:
     """It holds no more."""
-    parts: Parts = request.app.state.parts
-    token = parts.accounts.revoke_token(number, parts.clock())
-    if token is None:
-        raise NotFoundError("There is no such token.")
-    _audit(parts, who, token.name, "token revoked")
+    token = deeds.revoke_token(request.app.state.parts, who, number)
     return notices.done(request, "/tokens", f"The token {token.name} is revoked.")
 
 
@@ -102,10 +81,6 @@ def _page(request: Request, made: str = "") -> HTMLResponse:
         made=made,
         roles=list(Role),
     )
-
-
-def _audit(parts: Parts, who: Identity, name: str, words: str) -> None:
-    parts.record(security_changed(parts.facts.ae_title, who.name, f"token {name}", words))
 
 
 SECTION: Final = Section(

@@ -10,12 +10,14 @@ from fastapi.responses import JSONResponse
 
 from dicom_node.console.api import shapes
 from dicom_node.console.api.shapes import Again, Bulk, Count, Done, Images, JobDetails, Jobs, Send
+from dicom_node.console.errors import answers
 from dicom_node.console.jobs import deeds, searching
 from dicom_node.console.jobs.pictures import Key, known
 from dicom_node.console.jobs.searching import AskedImages, AskedJobs
 from dicom_node.console.masking import may_see_patients
 from dicom_node.console.registry import Section
 from dicom_node.console.security.guard import API, Somebody, requires
+from dicom_node.console.shapes import Problem
 from dicom_node.console.today.pages import figures
 from dicom_node.domain.accounts import Identity, Role
 from dicom_node.ports import Deed
@@ -25,25 +27,9 @@ if TYPE_CHECKING:
 
     from dicom_node.console.parts import Parts
 
-__all__ = ["DESCRIPTION", "RESPONSES", "SECTION", "describe"]
+__all__ = ["DESCRIPTION", "SECTION", "describe"]
 
-_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
-RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {
-        "description": words,
-        "content": {"application/problem+json": {"schema": _PROBLEM}},
-    }
-    for status, words in (
-        (401, "No token, or one that does not hold."),
-        (403, "The token's role does not allow it."),
-        (404, "There is no such thing."),
-        (409, "It cannot be done now."),
-        (422, "Not understood."),
-        (503, "The ledger does not answer."),
-    )
-}
-
-router = APIRouter(prefix=API, responses=RESPONSES)
+router = APIRouter(prefix=API, responses=answers())
 
 Operator = Annotated[Identity, Depends(requires(Role.OPERATOR))]
 JobSearch = Annotated[AskedJobs, Depends()]
@@ -166,11 +152,16 @@ def describe(app: FastAPI, root_path: str = "") -> dict[str, Any]:
     made = get_openapi(
         title="dicom-node",
         version=app.version,
-        routes=[each for each in app.routes if getattr(each, "path", "").startswith(f"{API}/")],
+        routes=[
+            each
+            for section in app.state.sections
+            for each in section.router.routes
+            if getattr(each, "path", "").startswith(f"{API}/")
+        ],
         servers=[{"url": root_path or "/"}],
     )
     components = made.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = shapes.Problem.model_json_schema()
+    components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     made["security"] = [{"token": []}]
     return made

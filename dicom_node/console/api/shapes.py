@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dicom_node.console.filters import iso
+from dicom_node.console.shapes import Shape
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import JobState
@@ -33,27 +34,11 @@ __all__ = [
     "JobDetails",
     "JobOut",
     "Jobs",
-    "Problem",
     "Send",
     "Standing",
     "Term",
     "TroubleOut",
 ]
-
-
-class Shape(BaseModel):
-    """Base of all: what is not known is not taken."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Problem(Shape):
-    """An error (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
 
 
 class JobOut(Shape):

@@ -9,7 +9,7 @@ from fastapi import Path as InPath
 
 from dicom_node.console import notices
 from dicom_node.console.api import shapes
-from dicom_node.console.api.routes import RESPONSES
+from dicom_node.console.errors import answers
 from dicom_node.console.failures import ConflictError, NotFoundError, RejectedError
 from dicom_node.console.jobs import deeds
 from dicom_node.console.masking import may_see_patients
@@ -33,7 +33,7 @@ __all__ = ["API_SECTION", "SECTION"]
 IMAGES_SHOWN: Final = 100
 
 router = APIRouter()
-programs = APIRouter(prefix=API, responses=RESPONSES)
+programs = APIRouter(prefix=API, responses=answers())
 
 Operator = Annotated[Identity, Depends(requires(Role.OPERATOR))]
 Number = Annotated[int, InPath(ge=1, le=2**31)]

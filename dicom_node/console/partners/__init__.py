@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from dicom_node.console.partners import editor, lists, trials
+from dicom_node.console.partners import api, editor, lists, trials
 from dicom_node.console.registry import Section
 
 __all__ = ["SECTIONS"]
 
-SECTIONS: Final[tuple[Section, ...]] = (lists.SECTION, editor.SECTION, trials.SECTION)
+SECTIONS: Final[tuple[Section, ...]] = (lists.SECTION, editor.SECTION, trials.SECTION, api.SECTION)

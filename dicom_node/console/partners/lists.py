@@ -15,10 +15,11 @@ from dicom_node.console.security.guard import Somebody
 if TYPE_CHECKING:
     from fastapi.responses import HTMLResponse
 
+    from dicom_node.console.parts import Part as Health
     from dicom_node.console.parts import Parts
     from dicom_node.console.routing.changing import Opening
 
-__all__ = ["SECTION", "things"]
+__all__ = ["SECTION", "health_of", "things", "used_by"]
 
 router = APIRouter()
 
@@ -39,17 +40,15 @@ def peers(request: Request, who: Somebody) -> HTMLResponse:
 @router.get("/destinations")
 def destinations(request: Request, who: Somebody) -> HTMLResponse:
     """Where views go, and whether they answer."""
-    parts: Parts = request.app.state.parts
     found = changing.opening(changing.desk_of(request).book)
-    health = {each.name.removeprefix("destination "): each for each in parts.health()}
     return page(
         request,
         "destinations.html",
         title="Destinations",
         opened=found,
         things=things(found, Part.DESTINATIONS),
-        health=health,
-        used=_used(found, "send_to"),
+        health=health_of(request),
+        used=used_by(found, "send_to"),
     )
 
 
@@ -65,7 +64,7 @@ def models(request: Request, who: Somebody) -> HTMLResponse:
         opened=found,
         things=things(found, Part.MODELS),
         cards={each.name: each for each in desk.cards()},
-        used=_used(found, "model"),
+        used=used_by(found, "model"),
     )
 
 
@@ -85,7 +84,17 @@ def things(found: Opening, part: Part) -> list[tuple[str, Keys]]:
     return [(str(each.get("name", "")), Keys(each)) for each in items if isinstance(each, dict)]
 
 
-def _used(found: Opening, key: str) -> dict[str, list[str]]:
+def health_of(request: Request) -> dict[str, Health]:
+    """Name of a destination -> what was tried of it."""
+    parts: Parts = request.app.state.parts
+    return {
+        each.name.removeprefix("destination "): each
+        for each in parts.health()
+        if each.name.startswith("destination ")
+    }
+
+
+def used_by(found: Opening, key: str) -> dict[str, list[str]]:
     """Name of a thing -> the routes that use it."""
     used: dict[str, list[str]] = {}
     for route in found.routes:

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, Depends, Request
 
 from dicom_node.console import notices
-from dicom_node.console.failures import NotFoundError
-from dicom_node.console.jobs import deeds
 from dicom_node.console.pages import confirmation
+from dicom_node.console.partners import deeds
 from dicom_node.console.registry import Section
-from dicom_node.console.routing import changing
 from dicom_node.console.security.guard import requires
 from dicom_node.domain.accounts import Identity, Role
-from dicom_node.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from fastapi.responses import HTMLResponse, Response
@@ -31,11 +28,7 @@ Operator = Annotated[Identity, Depends(requires(Role.OPERATOR))]
 @router.post("/destinations/at/{name}/echo")
 def echo(request: Request, who: Operator, name: str) -> Response:
     """Ask whether it answers."""
-    try:
-        found = changing.desk_of(request).echo(name)
-    except ConfigurationError:
-        raise _unknown(name) from None
-    return _told(request, name, found)
+    return _told(request, name, deeds.echo(request, name))
 
 
 @router.get("/destinations/at/{name}/store")
@@ -55,21 +48,12 @@ def confirm(request: Request, who: Operator, name: str) -> HTMLResponse:
 @router.post("/destinations/at/{name}/store")
 def store(request: Request, who: Operator, name: str) -> Response:
     """Store a test object."""
-    try:
-        found = changing.desk_of(request).test_store(name)
-    except ConfigurationError:
-        raise _unknown(name) from None
-    deeds.audit(request.app.state.parts, who, f"destination {name}", "A test object was sent")
-    return _told(request, name, found)
+    return _told(request, name, deeds.store(request, who, name))
 
 
 def _told(request: Request, name: str, found: Probed) -> Response:
     kind = "good" if found.good else "bad"
     return notices.done(request, "/destinations", f"{name} {found.words}.", kind=kind)
-
-
-def _unknown(name: str) -> NotFoundError:
-    return NotFoundError(f"There is no destination {name} in force.")
 
 
 SECTION: Final = Section(name="trials", router=router)

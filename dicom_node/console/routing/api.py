@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
-from dicom_node.console.errors import PROBLEM
-from dicom_node.console.failures import ConflictError, RejectedError
+from dicom_node.console.failures import RejectedError
 from dicom_node.console.registry import Section
-from dicom_node.console.routing import changing, shapes
+from dicom_node.console.routing import answers, changing, shapes
+from dicom_node.console.routing.answers import Name, Since
 from dicom_node.console.routing.lists import Admin, Operator
 from dicom_node.console.routing.trying import FILE_BYTES
 from dicom_node.console.routing.versions import Number
 from dicom_node.console.security.guard import API, Somebody
 from dicom_node.domain.accounts import Role
-from dicom_node.domain.errors import ConfigurationError
-from dicom_node.rulebook.book import Conflict, Invalid, Written
-from dicom_node.rulebook.edits import Edit, Move, Put, Remove, Switch
+from dicom_node.rulebook.edits import Move, Switch
 from dicom_node.rulebook.merging import unified
 
 if TYPE_CHECKING:
     from dicom_node.console.parts import Parts
-    from dicom_node.settings.problems import Problem
 
 __all__ = ["SECTION"]
 
-_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": words, "content": {PROBLEM: {}}}
-    for status, words in (
-        (401, "No token, or one that does not hold."),
-        (403, "The token's role does not allow it."),
-        (404, "There is no such thing."),
-        (409, "Somebody changed the file meanwhile; ``merged`` has both changes."),
-        (422, "Not understood, or no configuration; ``problems`` says what is wrong with it."),
-        (503, "The ledger does not answer, or the engine is busy."),
-    )
-}
 _DICOM: Final = {
     "requestBody": {
         "required": True,
@@ -47,10 +32,8 @@ _DICOM: Final = {
     }
 }
 
-router = APIRouter(prefix=API, responses=_ANSWERS)
+router = APIRouter(prefix=API, responses=answers.ANSWERS)
 
-Name = Annotated[str, InPath(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Since = Annotated[str, Query(max_length=64, description="Digest of the text; left out, of now.")]
 Caller = Annotated[str, Query(max_length=16, description="AE title of who is to have sent it.")]
 
 
@@ -76,7 +59,7 @@ def write(request: Request, who: Admin, wanted: shapes.NewText) -> shapes.Done:
     """Replace the file's text and put it in force."""
     book = changing.desk_of(request).book
     found = book.write(wanted.text, base=wanted.base, author=who.name, comment=wanted.comment)
-    return _done(found)
+    return answers.done(found)
 
 
 @router.post("/configuration/check")
@@ -95,7 +78,7 @@ def replay(request: Request, who: Operator, wanted: shapes.ReplayOf) -> shapes.R
     desk = changing.desk_of(request)
     problems = desk.book.problems(wanted.text)
     if problems:
-        raise _not_valid(problems)
+        raise answers.not_valid(problems)
     return shapes.replay_out(desk.replay(wanted.text, limit=wanted.images))
 
 
@@ -137,7 +120,7 @@ def diff(
 def back(request: Request, who: Admin, number: Number, wanted: shapes.Why) -> shapes.Done:
     """Write the text of a version into the file, as a new version."""
     book = changing.desk_of(request).book
-    return _done(
+    return answers.done(
         book.roll_back(
             changing.version_of(request, number),
             base=wanted.base or book.open().digest,
@@ -159,32 +142,31 @@ def routes(request: Request, who: Somebody) -> shapes.Routes:
 @router.post("/routes")
 def add(request: Request, who: Admin, wanted: shapes.NewRoute) -> shapes.Done:
     """Put a route behind the others."""
-    return _put(request, who.name, "", wanted)
+    return answers.edit(request, who, answers.put("routes", "", wanted.route), wanted)
 
 
 @router.put("/routes/{name}")
 def put(request: Request, who: Admin, name: Name, wanted: shapes.NewRoute) -> shapes.Done:
     """Change a route; with another name in it, rename it."""
-    return _put(request, who.name, name, wanted)
+    return answers.edit(request, who, answers.put("routes", name, wanted.route), wanted)
 
 
 @router.delete("/routes/{name}")
 def remove(request: Request, who: Admin, name: Name, base: Since = "") -> shapes.Done:
     """Take a route out."""
-    edit = Remove(section="routes", name=name)
-    return _edit(request, who.name, name, edit, shapes.Why(base=base, comment=f"without {name}"))
+    return answers.remove(request, who, "routes", name, base)
 
 
 @router.post("/routes/{name}/move")
 def move(request: Request, who: Admin, name: Name, wanted: shapes.Place) -> shapes.Done:
     """Bring a route to another place, counted from 0."""
-    return _edit(request, who.name, name, Move(name=name, to=wanted.to), wanted)
+    return answers.edit(request, who, Move(name=name, to=wanted.to), wanted)
 
 
 @router.post("/routes/{name}/switch")
 def switch(request: Request, who: Admin, name: Name, wanted: shapes.OnOff) -> shapes.Done:
     """Switch a route on or off."""
-    return _edit(request, who.name, name, Switch(name=name, enabled=wanted.enabled), wanted)
+    return answers.edit(request, who, Switch(name=name, enabled=wanted.enabled), wanted)
 
 
 async def _body(request: Request) -> bytes:
@@ -221,52 +203,6 @@ async def preview(
             for each in made.pictures
         ],
     )
-
-
-def _done(found: Written | Invalid | Conflict) -> shapes.Done:
-    match found:
-        case Written(version=version):
-            return shapes.Done(version=version)
-        case Invalid(problems=problems):
-            raise _not_valid(problems)
-        case Conflict(digest=digest, merged=merged, problems=problems):
-            raise ConflictError(
-                "The file has changed meanwhile, so nothing was written: compare, write again.",
-                more={
-                    "digest": digest,
-                    "merged": None if merged is None else merged.text,
-                    "clashes": None if merged is None else merged.clashes,
-                    "problems": [shapes.problem_out(each).model_dump() for each in problems],
-                },
-            )
-
-
-def _not_valid(problems: tuple[Problem, ...]) -> RejectedError:
-    return RejectedError(
-        "; ".join(str(each) for each in problems[:10]),
-        more={"problems": [shapes.problem_out(each).model_dump() for each in problems]},
-    )
-
-
-def _put(request: Request, author: str, name: str, wanted: shapes.NewRoute) -> shapes.Done:
-    value = dict(wanted.route)
-    new_name = str(value.pop("name", name))
-    put = Put(section="routes", name=name, new_name=new_name, value=value)
-    return _edit(request, author, name, put, wanted)
-
-
-def _edit(request: Request, author: str, name: str, edit: Edit, wanted: shapes.Why) -> shapes.Done:
-    book = changing.desk_of(request).book
-    base = wanted.base or book.open().digest
-    if name and base == book.open().digest:
-        changing.raw_route(changing.opening(book), name)
-    try:
-        found = changing.change(
-            book, edit, base=base, author=author, comment=wanted.comment or f"route {name}"
-        )
-    except ConfigurationError as error:
-        raise RejectedError(str(error)) from None
-    return _done(found)
 
 
 SECTION: Final = Section(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dicom_node.console.failures import ConflictError, NotFoundError
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.rulebook.editing import edited
-from dicom_node.rulebook.edits import MAPPINGS, names_in
+from dicom_node.rulebook.edits import MAPPINGS, NOUNS, names_in
 from dicom_node.settings import document
 
 if TYPE_CHECKING:
@@ -52,6 +52,15 @@ class Opening:
         """Names of the things in a section."""
         return [name for name in names_in(self.data, section) if name]
 
+    def require(self, section: str, name: str) -> None:
+        """Nothing, when there is a thing of this name in a section.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        if name not in self.names(section):
+            raise NotFoundError(f"There is no {NOUNS[section]} {name} in the file any more.")
+
     def item(self, section: str, name: str) -> dict[str, Any]:
         """A thing of a mapping section; empty when it is not there."""
         found = self.data.get(section) if section in MAPPINGS else None
@@ -93,10 +102,8 @@ def raw_route(found: Opening, name: str) -> dict[str, Any]:
     Raises:
         NotFoundError: It does not.
     """
-    for each in found.routes:
-        if each.get("name") == name:
-            return each
-    raise NotFoundError(f"There is no route {name} in the file any more.")
+    found.require("routes", name)
+    return next(each for each in found.routes if str(each.get("name", "")) == name)
 
 
 def edited_text(book: Rulebook, edit: Edit, *, base: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dicom_node.console.filters import iso
+from dicom_node.console.shapes import Shape
 from dicom_node.ports import DecidedAs
 
 if TYPE_CHECKING:
@@ -25,12 +26,6 @@ TEXT_LENGTH: Final = 2_000_000
 _Text = Annotated[str, Field(max_length=TEXT_LENGTH)]
 _Digest = Annotated[str, Field(max_length=64)]
 _Comment = Annotated[str, Field(max_length=200)]
-
-
-class Shape(BaseModel):
-    """Base of all: what is not known is not taken."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ProblemOut(Shape):
