@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from dicom_node.domain.deliveries import DeliveryState, DerivedInstance
+from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.errors import IntegrityError
 from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import JobState
-from dicom_node.domain.writing import Document, Form, Matrix
 from dicom_node.ports import DecidedAs, Kind, Product
 from dicom_node.ports.console import Activity, ImageLine, JobLine, JobRecord, LastSend, Reason
-from dicom_node.store import images, jobs, overview, schema
+from dicom_node.store import deliveries, images, jobs, overview, schema
 from dicom_node.store.transitions import image_state
 
 if TYPE_CHECKING:
@@ -357,18 +356,6 @@ def _image_line(row: sa.Row[Any]) -> ImageLine:
 
 def _product(row: sa.Row[Any]) -> Product:
     return Product(
-        instance=DerivedInstance(
-            sop_instance_uid=row.sop_instance_uid,
-            sop_class_uid=row.sop_class_uid,
-            transfer_syntax_uid=row.transfer_syntax_uid,
-            series_instance_uid=row.series_instance_uid,
-            form=Form(row.form),
-            banner=row.banner,
-            matrix=Matrix(row.matrix),
-            document=None if row.document is None else Document(row.document),
-            index=row.position,
-            digest=row.digest,
-            size_bytes=row.size_bytes,
-        ),
+        instance=deliveries.instance_from_row(row),
         provenance_json=row.provenance,
     )

@@ -23,7 +23,16 @@ from dicom_node.store.waiting import is_due
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["answer", "documents_to_text", "fail", "finish", "from_row", "lease", "outstanding"]
+__all__ = [
+    "answer",
+    "documents_to_text",
+    "fail",
+    "finish",
+    "from_row",
+    "instance_from_row",
+    "lease",
+    "outstanding",
+]
 
 _t, _sends, _derived = schema.deliveries, schema.sends, schema.derived
 
@@ -58,6 +67,23 @@ def from_row(
     )
 
 
+def instance_from_row(row: sa.Row[Any]) -> DerivedInstance:
+    """A row of an object that was made, as a value."""
+    return DerivedInstance(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        series_instance_uid=row.series_instance_uid,
+        form=Form(row.form),
+        banner=row.banner,
+        matrix=Matrix(row.matrix),
+        document=None if row.document is None else Document(row.document),
+        index=row.position,
+        digest=row.digest,
+        size_bytes=row.size_bytes,
+    )
+
+
 def outstanding(connection: sa.Connection, delivery_id: int) -> tuple[DerivedInstance, ...]:
     """What the destination has not confirmed yet, in order of index."""
     rows = connection.execute(
@@ -66,22 +92,7 @@ def outstanding(connection: sa.Connection, delivery_id: int) -> tuple[DerivedIns
         .where(_sends.c.delivery_id == delivery_id, _not_stored)
         .order_by(_derived.c.position)
     )
-    return tuple(
-        DerivedInstance(
-            sop_instance_uid=row.sop_instance_uid,
-            sop_class_uid=row.sop_class_uid,
-            transfer_syntax_uid=row.transfer_syntax_uid,
-            series_instance_uid=row.series_instance_uid,
-            form=Form(row.form),
-            banner=row.banner,
-            matrix=Matrix(row.matrix),
-            document=None if row.document is None else Document(row.document),
-            index=row.position,
-            digest=row.digest,
-            size_bytes=row.size_bytes,
-        )
-        for row in rows
-    )
+    return tuple(instance_from_row(row) for row in rows)
 
 
 def lease(

@@ -14,6 +14,7 @@ from dicom_node.store import schema
 from dicom_node.store.database import insert_new
 from dicom_node.store.orders import order_to_json, terms_from_json, terms_to_json
 from dicom_node.store.transitions import change_image, image_state
+from dicom_node.store.waiting import untried
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,13 +139,7 @@ def add_job(
             state=JobState.QUEUED.value,
             order_json=order_to_json(new_job.order),
             priority=new_job.order.priority,
-            attempts=0,
-            failures=0,
-            lost_leases=0,
-            not_before=now,
-            last_error="",
-            created_at=now,
-            updated_at=now,
+            **untried(now),
         )
         .returning(schema.jobs.c.id)
     ).scalar_one_or_none()

@@ -14,7 +14,7 @@ from dicom_node.store import schema
 from dicom_node.store.deliveries import documents_to_text
 from dicom_node.store.orders import order_from_json
 from dicom_node.store.transitions import change_job, leased_job
-from dicom_node.store.waiting import is_due
+from dicom_node.store.waiting import is_due, untried
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,13 +116,7 @@ def add_delivery(
             matrix=target.matrix.value,
             documents=documents_to_text(target.documents),
             state=DeliveryState.PENDING.value,
-            attempts=0,
-            failures=0,
-            lost_leases=0,
-            not_before=now,
-            last_error="",
-            created_at=now,
-            updated_at=now,
+            **untried(now),
         )
         .returning(schema.deliveries.c.id)
     ).scalar_one()

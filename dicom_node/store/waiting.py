@@ -17,13 +17,26 @@ from dicom_node.store.transitions import change_delivery, change_job
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["count", "is_due", "next_due", "put_back", "quarantine_strays"]
+__all__ = ["count", "is_due", "next_due", "put_back", "quarantine_strays", "untried"]
 
 _jobs, _deliveries = schema.jobs, schema.deliveries
 
 
 CLOCK_WENT_BACK_S: Final = 60.0
 """A row that was changed so far in the future was changed before the clock was set back."""
+
+
+def untried(now: float) -> dict[str, Any]:
+    """Columns of new work: due at once, and tried by nobody."""
+    return {
+        "attempts": 0,
+        "failures": 0,
+        "lost_leases": 0,
+        "not_before": now,
+        "last_error": "",
+        "created_at": now,
+        "updated_at": now,
+    }
 
 
 def is_due(table: sa.Table, now: float) -> sa.ColumnElement[bool]:

@@ -74,8 +74,17 @@ class Field:
     rare: bool = False
 
 
-def _values(kind: type[StrEnum]) -> tuple[str, ...]:
-    return tuple(each.value for each in kind)
+def _choice(key: str, label: str, default: StrEnum, *, hint: str = "", rare: bool = False) -> Field:
+    """One of the values of an enumeration."""
+    return Field(
+        key=key,
+        label=label,
+        kind=Kind.CHOICE,
+        default=default.value,
+        choices=tuple(each.value for each in type(default)),
+        hint=hint,
+        rare=rare,
+    )
 
 
 FIELDS: Final[Mapping[Part, tuple[Field, ...]]] = {
@@ -127,19 +136,11 @@ FIELDS: Final[Mapping[Part, tuple[Field, ...]]] = {
         Field(key="host", label="Address", hint="A host name or an IP address."),
         Field(key="port", label="Port", kind=Kind.NUMBER),
         Field(key="url", label="or DICOMweb URL", hint="Instead of the three above: STOW-RS."),
-        Field(
-            key="form",
-            label="Views are written as",
-            kind=Kind.CHOICE,
-            default=Form.DX.value,
-            choices=_values(Form),
-        ),
-        Field(
-            key="matrix",
-            label="in pixels",
-            kind=Kind.CHOICE,
-            default=Matrix.NATIVE.value,
-            choices=_values(Matrix),
+        _choice("form", "Views are written as", Form.DX),
+        _choice(
+            "matrix",
+            "in pixels",
+            Matrix.NATIVE,
             hint="Of the model, or of the source for reading side by side.",
         ),
         Field(
@@ -148,13 +149,7 @@ FIELDS: Final[Mapping[Part, tuple[Field, ...]]] = {
             kind=Kind.FLAG,
             default=True,
         ),
-        Field(
-            key="commitment",
-            label="Storage commitment",
-            kind=Kind.CHOICE,
-            default=Commitment.NONE.value,
-            choices=_values(Commitment),
-        ),
+        _choice("commitment", "Storage commitment", Commitment.NONE),
         Field(
             key="commitment_timeout_s",
             label="Seconds it has to report",
@@ -162,14 +157,7 @@ FIELDS: Final[Mapping[Part, tuple[Field, ...]]] = {
             default=3600.0,
             rare=True,
         ),
-        Field(
-            key="retrieve",
-            label="Studies are fetched by",
-            kind=Kind.CHOICE,
-            default=Retrieve.GET.value,
-            choices=_values(Retrieve),
-            rare=True,
-        ),
+        _choice("retrieve", "Studies are fetched by", Retrieve.GET, rare=True),
         Field(
             key="authorization_file",
             label="File with the Authorization header",
