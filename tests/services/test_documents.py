@@ -6,10 +6,14 @@ from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import pytest
+import structlog
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node.domain.jobs import JobState
 from dicom_node.domain.writing import Document, Form
+from dicom_node.iod.documents import BUILDERS
 from dicom_node.network.contexts import proposed_contexts
 from tests.fakes.radiographs import received
 from tests.services.node import PACS, route
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from dicom_node.domain.deliveries import DerivedInstance
+    from dicom_node.iod.referring import Account
     from tests.services.node import Node
 
 READER = replace(PACS, name="reader", banner=False, documents=tuple(Document))
@@ -85,3 +90,33 @@ def test_contexts_are_proposed_for_the_classes_of_documents(node: Node) -> None:
         "1.2.840.10008.5.1.4.1.1.88.34",
         "1.2.840.10008.5.1.4.1.1.88.59",
     }
+
+
+@pytest.mark.parametrize("document", list(Document))
+@pytest.mark.parametrize("quotes", [True, False])
+def test_a_document_that_fails_tells_nothing_of_the_patient(
+    node: Node, monkeypatch: pytest.MonkeyPatch, document: Document, quotes: bool
+) -> None:
+    """Whether a library quotes what it cannot write, or the document comes out as another's."""
+    build = BUILDERS[document]
+
+    def wrong(account: Account) -> Dataset:
+        if quotes:
+            raise ValueError(f"{account.source.dataset.PatientName} cannot be written")
+        made = build(account)
+        made.PatientName, made.PatientID = "Zqx^Other", "ZQX"
+        return made
+
+    monkeypatch.setitem(BUILDERS, document, wrong)  # type: ignore[arg-type]
+    with structlog.testing.capture_logs() as lines:
+        made(node)
+        while node.only_job().job.state is not JobState.QUARANTINED:
+            node.clock.advance(1000)
+            node.synthesize()
+    job = node.ledger.job(node.only_job().job.key)
+    assert job is not None
+    told = f"{lines} {job.job.last_error} {job.events}".casefold()
+    assert ("valueerror" if quotes else "patientname") in told
+    for secret in ("test^patient", "zqx", "19500101"):
+        assert secret not in told
+    assert node.archive.attempts == []
