@@ -17,6 +17,7 @@ from dicom_node.store import schema
 from dicom_node.store.spool import FileSpool
 from tests.console.browsing import chromium, logged_in, needs_chromium, open_page, served
 from tests.console.conftest import FACTS, Bench
+from tests.console.crowd import copies
 from tests.fakes.clock import ManualClock
 from tests.fakes.database import fresh_ledger
 
@@ -254,29 +255,6 @@ def test_the_first_page_is_small_with_ten_thousand_jobs(
         assert 1_000 < total < 100_000, f"{path} took {total} bytes"
     assert len(page.locator("tbody tr").all()) == 50
     page.context.close()
-
-
-def copies(bench: Bench, key: str, count: int, state: str = "queued") -> None:
-    """Rows like those of one job, as many more."""
-    import sqlalchemy as sa
-
-    images, jobs = schema.images, schema.jobs
-    with bench.ledger._database.write() as connection:
-        job = connection.execute(sa.select(jobs).where(jobs.c.key == key)).one()._asdict()
-        image = connection.execute(sa.select(images).where(images.c.id == job["image_id"])).one()
-        first = connection.execute(sa.select(sa.func.max(images.c.id))).scalar() + 1000  # type: ignore[operator]
-        numbers = range(first, first + count)
-        made = [
-            {**image._asdict(), "id": each, "sop_instance_uid": f"1.9.{each}"} for each in numbers
-        ]
-        connection.execute(sa.insert(images), made)
-        connection.execute(
-            sa.insert(jobs),
-            [
-                {**job, "id": each, "image_id": each, "key": f"{each:064x}", "state": state}
-                for each in numbers
-            ],
-        )
 
 
 def clear(bench: Bench) -> None:
