@@ -314,3 +314,18 @@ def test_an_operator_changes_nothing_and_a_forged_form_neither(desk: Desk, ada: 
 
 def test_without_a_configuration_file_there_are_no_such_pages(bench: Bench) -> None:
     assert bench.browser("ada", Role.ADMIN).get("/routes").status_code == 404
+
+
+def test_the_first_page_says_that_the_file_cannot_be_used_and_when_it_can_again(
+    desk: Desk,
+) -> None:
+    vera = desk.bench.browser("vera", Role.VIEWER)
+    assert "configuration file" not in vera.get("/").text
+    desk.site.write("one_of: [CR, DX]", "one_off: [CR, DX]")
+    page = vera.get("/").text
+    assert "The configuration file cannot be used as it is now: 1 problem." in page
+    assert 'href="/routes"' in page
+    desk.site.write("one_off: [CR, DX]", "one_of: [CR, DX]")
+    assert "configuration file" not in vera.get("/").text
+    desk.site.write("data_dir: data", "data_dir: data, idle_timeout_s: 30")
+    assert "Changed in the configuration file: node.idle_timeout_s." in vera.get("/").text

@@ -47,6 +47,7 @@ def figures(parts: Parts) -> dict[str, Any]:
     found = lanes(names, tried, queues, parts.found.last_sends())
     free = parts.spool.free_bytes()
     since = (now // _STEP_S - _HOURS * 3600 / _STEP_S + 1) * _STEP_S
+    state_of_file = parts.desk.book.state if parts.desk is not None else None
     activity = parts.found.activity(since, _STEP_S, now)
     state = DeliveryState
     return {
@@ -61,6 +62,8 @@ def figures(parts: Parts) -> dict[str, Any]:
             free_bytes=free,
             min_free_bytes=parts.facts.min_free_bytes,
             now=now,
+            unusable=len(state_of_file.problems) if state_of_file is not None else 0,
+            restart=state_of_file.restart if state_of_file is not None else (),
         ),
         "counts": {
             "queued": queues.jobs.get(JobState.QUEUED, 0),

@@ -87,9 +87,23 @@ def troubles(
     free_bytes: int,
     min_free_bytes: int,
     now: float,
+    unusable: int = 0,
+    restart: Sequence[str] = (),
 ) -> tuple[Trouble, ...]:
-    """What is wrong, the gravest first; empty when the node is well."""
+    """What is wrong, the gravest first; empty when the node is well.
+
+    Args:
+        queues: What waits.
+        lanes: The destinations.
+        parts: What was tried of the node.
+        free_bytes: Of the disk.
+        min_free_bytes: Below which images are refused.
+        now: Unix seconds.
+        unusable: Problems for which the configuration file cannot be used.
+        restart: Keys it changed that wait for a restart.
+    """
     found = [*_disk(free_bytes, min_free_bytes), *_destinations(lanes), *_others(parts)]
+    found += _file(unusable, restart)
     found += _quarantine(queues, lanes)
     found += _waits(queues, now)
     return tuple(sorted(found, key=lambda each: not each.grave))
@@ -151,6 +165,29 @@ def _others(parts: Sequence[Part]) -> list[Trouble]:
             )
         )
     return found
+
+
+def _file(unusable: int, restart: Sequence[str]) -> list[Trouble]:
+    if unusable:
+        return [
+            Trouble(
+                grave=False,
+                words="The configuration file cannot be used as it is now: "
+                f"{counted(unusable, 'problems')}. The rules in force before stay.",
+                todo="Correct the lines that are named, or go back to a version before.",
+                path="/routes",
+                link="What is wrong with it",
+            )
+        ]
+    if restart:
+        return [
+            Trouble(
+                grave=False,
+                words=f"Changed in the configuration file: {', '.join(restart)}.",
+                todo="This counts after a restart of the node, all the rest does already.",
+            )
+        ]
+    return []
 
 
 def _quarantine(queues: Queues, lanes: Sequence[Lane]) -> list[Trouble]:
