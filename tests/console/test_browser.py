@@ -111,7 +111,7 @@ def test_a_bad_morning_is_seen_understood_and_put_right(
     trouble.get_by_role("link", name="Reasons").click()
     page.get_by_text("View Position is neither PA nor AP").wait_for()
     row = page.get_by_role("row").filter(has_text="signal 9")
-    row.get_by_role("link", name="1", exact=True).click()
+    row.get_by_role("link", name="1 job", exact=True).click()
     page.get_by_role("link", name=poisoned[:12]).click()
     page.get_by_role("heading", name="What happened").wait_for()
     page.get_by_text("gave up").wait_for()
@@ -226,6 +226,19 @@ def test_a_page_of_another_site_changes_nothing(
             page.goto(evil)
         assert answered.value.status in (303, 403), "to the login, or nowhere"
     assert bench.ledger.job(key).job.state is JobState.QUEUED  # type: ignore[union-attr]
+    page.context.close()
+
+
+def test_a_phone_shows_where_one_is(browser: Browser, bench: Bench, address: str) -> None:
+    size = {"width": 390, "height": 844}
+    page = logged_in(browser, bench, address, "ada", Role.ADMIN, viewport=size)
+    page.goto("/tokens")
+    here = page.locator("nav [aria-current]")
+    page.wait_for_function(
+        "() => document.querySelector('nav [aria-current]').getBoundingClientRect().right <= 390"
+    )
+    assert here.inner_text() == "API"
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.context.close()
 
 

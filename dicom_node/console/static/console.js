@@ -59,3 +59,6 @@ document.addEventListener("keydown", (event) => {
 // A poll that fails says so once, instead of showing old figures as if they were of now.
 document.addEventListener("htmx:sendError", (event) => event.target.setAttribute("data-stale", ""));
 document.addEventListener("htmx:afterOnLoad", (event) => event.target.removeAttribute("data-stale"));
+
+// On a phone the navigation is longer than the screen: show where one is.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
