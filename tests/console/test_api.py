@@ -168,6 +168,7 @@ JUDGED = {
         ("POST", "configuration/replay"),
         ("POST", "trials"),
         ("POST", "previews"),
+        ("POST", "fetches"),
         *(("POST", path) for path in ("routes", "peers", "destinations", "models")),
         *(("PUT", f"{path}/{{name}}") for path in ("routes", "peers", "destinations", "models")),
         ("POST", "accounts"),
