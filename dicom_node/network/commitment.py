@@ -17,6 +17,7 @@ from pynetdicom.dsutils import encode
 from dicom_node.domain.commitments import Heard, Reference, Report
 from dicom_node.domain.errors import InputError, NodeError, PeerError, RefusedError, describe
 from dicom_node.domain.routes import Destination
+from dicom_node.network.asking import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -174,17 +175,23 @@ class PynetCommitment:
 
     @staticmethod
     def _send_report(association: Association, information: Dataset, name: str) -> None:
-        event_type = SOME_FAILED if "FailedSOPSequence" in information else ALL_COMMITTED
-        try:
-            answer, _ = association.send_n_event_report(
-                information, event_type, COMMITMENT_CLASS, COMMITMENT_INSTANCE
+        request = N_EVENT_REPORT()
+        request.MessageID = 1
+        request.AffectedSOPClassUID = UID(COMMITMENT_CLASS)
+        request.AffectedSOPInstanceUID = UID(COMMITMENT_INSTANCE)
+        failed = "FailedSOPSequence" in information
+        request.EventTypeID = SOME_FAILED if failed else ALL_COMMITTED
+        context = _context(association)
+        if context is None:
+            raise PeerError(f"{name} takes no reports on this association")
+        request.EventInformation = _encoded(information, context)
+        response = exchange(association, request, cast("int", context.context_id))
+        if response is None:
+            raise PeerError(f"{name} gave no answer to a report on storage commitment")
+        if response.Status != SUCCESS:
+            raise PeerError(
+                f"{name} answered 0x{response.Status:04X} to a report on storage commitment"
             )
-        except (RuntimeError, ValueError) as error:  # it ended, or the role was not granted
-            raise PeerError(f"{name} takes no reports on this association") from error
-        status = answer.get("Status")
-        if status != SUCCESS:
-            told = "nothing" if status is None else f"0x{status:04X}"
-            raise PeerError(f"{name} answered {told} to a report on storage commitment")
 
     # Our SCP
 
@@ -229,38 +236,28 @@ class PynetCommitment:
 
 
 def _act(association: Association, information: Dataset) -> int | None:
-    """Send the N-ACTION and wait for its response; its status, None when there was none.
-
-    pynetdicom's own `send_n_action` takes whatever comes next for the response and aborts when it
-    is none. A report may come first, as nothing in PS3.4 J.3.3 forbids it, so it is served here.
-    """
-    (context,) = association.accepted_contexts
-    syntax = context.transfer_syntax[0]
-    encoded = encode(information, syntax.is_implicit_VR, syntax.is_little_endian)
+    """Send the N-ACTION and wait for its response; its status, None when there was none."""
+    context = cast("PresentationContext", _context(association))
     request = N_ACTION()
     request.MessageID = 1
     request.RequestedSOPClassUID = UID(COMMITMENT_CLASS)
     request.RequestedSOPInstanceUID = UID(COMMITMENT_INSTANCE)
     request.ActionTypeID = ASK
-    request.ActionInformation = BytesIO(cast("bytes", encoded))
-    # The association's thread must not take the response, as in every send_* of pynetdicom.
-    association._reactor_checkpoint.clear()
-    try:
-        while not association._is_paused and association.is_alive():
-            time.sleep(0.001)
-        association.dimse.send_msg(request, cast("int", context.context_id))
-        while True:
-            context_id, message = association.dimse.get_msg(block=True)
-            if isinstance(message, N_EVENT_REPORT) and message.is_valid_request:
-                association._serve_request(message, cast("int", context_id))
-                association._is_paused = True
-                continue
-            if isinstance(message, N_ACTION) and message.is_valid_response:
-                return cast("int", message.Status)
-            association.abort()
-            return None
-    finally:
-        association._reactor_checkpoint.set()
+    request.ActionInformation = _encoded(information, context)
+    response = exchange(association, request, cast("int", context.context_id))
+    return None if response is None else cast("int", response.Status)
+
+
+def _context(association: Association) -> PresentationContext | None:
+    """Under which storage commitment goes, whoever may ask whom: who asked for it takes reports."""
+    accepted = association.accepted_contexts
+    return next((each for each in accepted if each.abstract_syntax == COMMITMENT_CLASS), None)
+
+
+def _encoded(information: Dataset, context: PresentationContext) -> BytesIO:
+    syntax = context.transfer_syntax[0]
+    encoded = encode(information, syntax.is_implicit_VR, syntax.is_little_endian)
+    return BytesIO(cast("bytes", encoded))
 
 
 def _take_report(event: Event, hear: Callable[[Report], Heard]) -> tuple[int, str]:

@@ -1,17 +1,18 @@
 """A pause of an association's own thread that is certain.
 
 pynetdicom pauses that thread while another one waits for a response, but takes it for paused when
-it has only just passed the place where it rests. Then both wait, and once in some thousand
-messages of a busy machine the wrong one gets the response, and a sender waits for it in vain.
+it has only just passed the place where it rests, or while it serves a request. Then both wait, and
+once in some thousand messages of a busy machine the wrong one gets the response, and a sender waits
+for it in vain. It also takes it for running, for ever, when a report was served beside it at the
+wrong moment or when it ended at one, and whoever would send or release then turns in a circle.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import Final, cast
 
-if TYPE_CHECKING:
-    from pynetdicom.association import Association
+from pynetdicom.association import Association
 
 __all__ = ["Checkpoint", "pause_surely"]
 
@@ -29,6 +30,14 @@ class Checkpoint(threading.Event):
         self._open = True
         self._resting = False
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the thread does nothing that could cross what the caller does: it rests here, has
+        ended, or is the caller.
+        """
+        thread = self._association
+        return self._resting or threading.current_thread() is thread or not thread.is_alive()
+
     def is_set(self) -> bool:
         """Whether it may pass."""
         return self._open
@@ -43,10 +52,13 @@ class Checkpoint(threading.Event):
         """Return when it rests here, or has ended."""
         with self._change:
             self._open = False
-            if threading.current_thread() is self._association:
-                return
-            while not self._resting and self._association.is_alive():
+        self.call()
+        with self._change:
+            while not self.is_quiet:
                 self._change.wait(_LOOK_S)
+
+    def call(self) -> None:
+        """Make the thread come by soon, if it sleeps elsewhere."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Rest while it is cleared."""
@@ -60,6 +72,25 @@ class Checkpoint(threading.Event):
             return self._open
 
 
-def pause_surely(association: Association) -> None:
-    """Let the thread of an association rest for certain while others use it."""
-    association._reactor_checkpoint = Checkpoint(association)
+class _Paused(Association):
+    """An association of which pynetdicom learns from its checkpoint whether its thread rests."""
+
+    @property
+    def _is_paused(self) -> bool:
+        return cast("Checkpoint", self._reactor_checkpoint).is_quiet
+
+    @_is_paused.setter
+    def _is_paused(self, paused: bool) -> None:
+        """What pynetdicom holds to be so."""
+
+
+def pause_surely(association: Association, checkpoint: Checkpoint | None = None) -> None:
+    """Let the thread of an association rest for certain while others use it.
+
+    Args:
+        association: Of either side.
+        checkpoint: Where it rests; left out, a new one.
+    """
+    association._reactor_checkpoint = checkpoint or Checkpoint(association)
+    # pynetdicom makes associations of its own class alone, and looks at an attribute of them.
+    association.__class__ = _Paused

@@ -15,6 +15,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from dicom_node.network.pausing import Checkpoint, pause_surely
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
@@ -71,20 +73,18 @@ class _Telling(queue.Queue[Any]):
         self._tell()
 
 
-class _Checkpoint(threading.Event):
-    """Where an association's thread comes by in every turn: it rests there while nothing is new.
-
-    Whoever uses the association keeps the thread here by `clear`, and `set` lets it go on.
-    """
+class _Checkpoint(Checkpoint):
+    """One at which the thread sleeps while nothing is new."""
 
     def __init__(self, association: Association) -> None:
-        super().__init__()
+        super().__init__(association)
         self.news = threading.Event()
-        self._association = association
-        self.set()
 
     def set(self) -> None:
         super().set()
+        self.news.set()
+
+    def call(self) -> None:
         self.news.set()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -103,7 +103,7 @@ def sleep_until_news(association: Association, doorbell: Doorbell) -> None:
         doorbell: Of its socket, beside which the thread that reads and writes waits.
     """
     checkpoint = _Checkpoint(association)
-    association._reactor_checkpoint = checkpoint
+    pause_surely(association, checkpoint)
     association.dimse.msg_queue = _Telling(checkpoint.news.set)
     association.dul.to_user_queue = _Telling(checkpoint.news.set)
     association.dul.to_provider_queue = _Telling(doorbell.ring)

@@ -11,17 +11,22 @@ from typing import Any
 import pytest
 from pydicom import Dataset
 from pynetdicom import AE, build_context, build_role, evt
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 
 from dicom_node.domain.commitments import Commitment, Demand, Heard, Reference, Report
 from dicom_node.domain.errors import CapacityError, PeerError, RefusedError
 from dicom_node.domain.routes import Peer
+from dicom_node.network import waking
 from dicom_node.network.associations import Timeouts
 from dicom_node.network.commitment import PynetCommitment
+from dicom_node.network.pausing import pause_surely
 from dicom_node.network.peers import PeerList
 from dicom_node.network.scp import StorageScp
 from dicom_node.network.scu import PynetStoreClient
 from tests.network.conftest import RecordingReceiver
 from tests.network.objects import DIGITAL_X_RAY, destination, free_port
+from tests.network.test_pausing import slow_to_pass
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
 INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -267,7 +272,7 @@ def test_an_archive_without_the_service_refused_it() -> None:
 
 
 @contextmanager
-def node(side: Side) -> Iterator[int]:
+def node(side: Side, timeouts: Timeouts = QUICK) -> Iterator[int]:
     peers = [Peer(name=each, ae_title=each) for each in ("MODALITY", "ARCHIVE", "OTHER")]
     scp = StorageScp(
         ae_title="SYNTH",
@@ -275,7 +280,7 @@ def node(side: Side) -> Iterator[int]:
         port=0,
         peers=PeerList(peers=peers),
         receiver=RecordingReceiver(),
-        timeouts=QUICK,
+        timeouts=timeouts,
         commitment=side.wire,
     )
     scp.start()
@@ -291,6 +296,7 @@ def calling(port: int, ae_title: str, **kwargs: Any) -> Any:
         "127.0.0.1", port, contexts=[build_context(PUSH_MODEL)], ae_title="SYNTH", **kwargs
     )
     assert association.is_established
+    pause_surely(association)
     return association
 
 
@@ -407,6 +413,97 @@ def test_a_report_goes_out_on_the_association_of_the_demand_while_it_is_open() -
         time.sleep(0.2)
         side.wire.report(DEMAND, PARTLY)
         association.release()
+    modality.check()
+
+
+def test_a_peer_that_asks_on_before_it_answers_to_a_report_is_served_and_gets_the_report() -> None:
+    """Its next request crosses our report: it is none of the answers we wait for."""
+    side, modality, statuses = Side(), Modality(), []
+    with node(side) as port:
+
+        def ask_on(event_: Any) -> tuple[int, None]:
+            statuses.append(demand(event_.assoc, event("2.25.89", ("2.25.1",))))
+            return modality.on_event(event_)
+
+        association = calling(port, "MODALITY", evt_handlers=[(evt.EVT_N_EVENT_REPORT, ask_on)])
+        assert demand(association) == 0x0000
+        side.wire.report(DEMAND, PARTLY)
+        assert statuses == [0x0000]
+        assert association.is_established
+        association.release()
+    modality.check()
+    assert [uid for uid, _, _ in side.demands] == ["2.25.88", "2.25.89"]
+
+
+def test_no_answer_to_a_report_is_lost_to_the_thread_of_the_association(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That thread passes its resting place slowly and often, and who reports is slow to listen."""
+    real = DIMSEServiceProvider.send_msg
+
+    def send(provider: Any, primitive: Any, context_id: int) -> None:
+        real(provider, primitive, context_id)
+        if isinstance(primitive, N_EVENT_REPORT) and provider.assoc.is_acceptor:
+            time.sleep(0.5)
+
+    monkeypatch.setattr(waking, "LONGEST_S", 0.0)
+    monkeypatch.setattr(DIMSEServiceProvider, "send_msg", send)
+    slow_to_pass(monkeypatch, 0.2, waking._Checkpoint)
+    side, modality = Side(), Modality()
+    with node(side, Timeouts(dimse_s=10)) as port:
+        association = calling(port, "MODALITY", evt_handlers=modality.handlers)
+        for _ in range(3):
+            assert demand(association) == 0x0000
+            time.sleep(0.3)
+            side.wire.report(DEMAND, PARTLY)
+        association.release()
+    assert len(modality.heard) == 3
+
+
+PATIENT = Timeouts(connect_s=60, acse_s=60, dimse_s=60, network_s=60)
+
+
+def test_a_report_that_a_peer_never_answers_does_not_keep_the_node_from_stopping() -> None:
+    side, heard, release = Side(), threading.Event(), threading.Event()
+    failed: list[str] = []
+
+    def never(_: Any) -> tuple[int, None]:
+        heard.set()
+        release.wait(60)
+        return 0x0000, None
+
+    def report() -> None:
+        with pytest.raises(PeerError) as error:
+            side.wire.report(DEMAND, PARTLY)
+        failed.append(str(error.value))
+
+    with node(side, PATIENT) as port:
+        association = calling(port, "MODALITY", evt_handlers=[(evt.EVT_N_EVENT_REPORT, never)])
+        assert demand(association) == 0x0000
+        thread = threading.Thread(target=report, daemon=True)
+        thread.start()
+        assert heard.wait(30)
+    thread.join(30)
+    release.set()
+    assert len(failed) == 1
+
+
+def test_a_peer_that_goes_while_a_report_is_under_way_gets_it_on_a_new_association() -> None:
+    modality = Modality()
+    with modality.listening() as back:
+        side = Side({"MODALITY": back})
+        with node(side, PATIENT) as port:
+
+            def go(event_: Any) -> tuple[int, None]:
+                event_.assoc.release()
+                return 0x0000, None
+
+            association = calling(port, "MODALITY", evt_handlers=[(evt.EVT_N_EVENT_REPORT, go)])
+            assert demand(association) == 0x0000
+            began = time.monotonic()
+            side.wire.report(DEMAND, PARTLY)
+            assert time.monotonic() - began < PATIENT.dimse_s
+            assert association.is_released
     modality.check()
 
 

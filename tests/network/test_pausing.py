@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 
 from dicom_node.domain.deliveries import Outcome
 from dicom_node.network.associations import Timeouts
+from dicom_node.network.contexts import verification_contexts
 from dicom_node.network.pausing import Checkpoint
 from dicom_node.network.scu import PynetStoreClient
 from tests.network.objects import destination, write_instances
@@ -70,19 +70,26 @@ def test_a_thread_that_has_ended_is_not_waited_for() -> None:
     assert not thread.checkpoint.is_set()
 
 
+def slow_to_pass(
+    monkeypatch: pytest.MonkeyPatch, by_s: float, kind: type[Checkpoint] = Checkpoint
+) -> None:
+    """Every thread that comes by a checkpoint is slow to do what comes next."""
+    real = kind.wait
+
+    def wait(checkpoint: Checkpoint, timeout: float | None = None) -> bool:
+        passed = real(checkpoint, timeout)
+        time.sleep(by_s)
+        return passed
+
+    monkeypatch.setattr(kind, "wait", wait)
+
+
 def test_no_answer_is_lost_to_the_thread_of_the_association(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That thread passes its resting place slowly, and who sent something is slow to listen."""
     real = DIMSEServiceProvider.get_msg
-
-    def get(association: Any) -> bool:
-        return bool(association.__dict__.get("paused", False))
-
-    def put(association: Any, paused: bool) -> None:
-        if not paused and association.is_requestor:
-            time.sleep(0.05)
-        association.__dict__["paused"] = paused
+    slow_to_pass(monkeypatch, 0.05)
 
     def listen(provider: Any, block: bool = False) -> Any:
         if block and provider.assoc.is_requestor:
@@ -90,9 +97,35 @@ def test_no_answer_is_lost_to_the_thread_of_the_association(
         return real(provider, block)
 
     monkeypatch.setattr(DIMSEServiceProvider, "get_msg", listen)
-    monkeypatch.setattr(Association, "_is_paused", property(get, put), raising=False)
     client = PynetStoreClient("SYNTH", timeouts=Timeouts(connect_s=60, acse_s=60, dimse_s=5))
     outcomes = Outcomes()
     with archive(Answers()) as port:
         client.send(destination(port), write_instances(tmp_path, 5), outcomes)
     assert outcomes == [(number, Outcome.STORED, 0) for number in range(5)]
+
+
+def test_a_thread_that_rests_is_not_taken_for_running_because_another_served_a_report() -> None:
+    """So pynetdicom writes at the end of each; whoever would release then turned in a circle."""
+    client = PynetStoreClient("SYNTH", timeouts=Timeouts(connect_s=60, acse_s=60, dimse_s=60))
+    with (
+        archive(Answers()) as port,
+        client.associated(destination(port), verification_contexts()) as association,
+    ):
+        association._reactor_checkpoint.clear()
+        association._is_paused = False
+        assert association._is_paused
+        association._reactor_checkpoint.set()
+    assert association.is_released
+
+
+def test_an_association_that_has_ended_holds_nobody_up() -> None:
+    client = PynetStoreClient("SYNTH", timeouts=Timeouts(connect_s=60, acse_s=60, dimse_s=60))
+    with (
+        archive(Answers()) as port,
+        client.associated(destination(port), verification_contexts()) as association,
+    ):
+        association.abort()
+        association.join(60)
+        association._is_paused = False
+        association._reactor_checkpoint.clear()
+        assert association._is_paused
