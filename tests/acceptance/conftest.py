@@ -13,11 +13,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.fakes.postgresql import Cluster
-
 
 LEDGER = os.environ.get("DICOM_NODE_TEST_LEDGER", "sqlite")
 """``postgresql``: the nodes of all these suites keep their ledgers in PostgreSQL."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that share a node share its ledger, so each is told of one, or of both in turn."""
+    told = (mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "ledger" in metafunc.fixturenames and "ledger" not in told:
+        twice = metafunc.definition.get_closest_marker("on_both") is not None
+        kinds = sorted({LEDGER, "postgresql"}) if twice else [LEDGER]
+        metafunc.parametrize("ledger", kinds, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A mark that names values takes these alone to the second kind of ledger."""
+    items[:] = [item for item in items if _wanted(item)]
+
+
+def _wanted(item: pytest.Item) -> bool:
+    mark, call = item.get_closest_marker("on_both"), getattr(item, "callspec", None)
+    if mark is None or not mark.args or call is None or call.params["ledger"] == LEDGER:
+        return True
+    return not set(mark.args).isdisjoint(call.params.values())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,25 +65,26 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _ledgers(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every node of these suites keeps its ledger where the environment says."""
-    if LEDGER == "postgresql":
+@pytest.fixture(scope="module", autouse=True)
+def ledger(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where every node of a test keeps its ledger."""
+    kind = str(request.param)
+    if kind == "postgresql":
         Node.everywhere = request.getfixturevalue("postgresql")
-    yield
+    yield kind
     Node.everywhere = None
 
 
-def new_site(folder: Path, weights: Path, server: Cluster | None = None) -> Site:
+def new_site(folder: Path, weights: Path) -> Site:
     """A node and an archive that know each other, not started."""
     node_port = free_port()
     archive = Orthanc(folder / "orthanc", node_port=node_port)
     values = configuration(port=node_port, archive_port=archive.dicom_port, weights=weights)
-    return Site(node=Node(folder, values, server=server), archive=archive)
+    return Site(node=Node(folder, values), archive=archive)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, weights: Path, ledger: str) -> Iterator[Site]:
     made = new_site(tmp_path_factory.mktemp("site"), weights)
     made.archive.start()
     try:
@@ -76,7 +96,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Si
 
 
 @pytest.fixture
-def fresh_site(tmp_path: Path, weights: Path) -> Iterator[Site]:
+def fresh_site(tmp_path: Path, weights: Path, ledger: str) -> Iterator[Site]:
     """One for tests that stop, kill or start its parts: nothing runs yet."""
     made = new_site(tmp_path, weights)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import importlib.util
 import io
@@ -11,28 +12,28 @@ import os
 import queue
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psutil
+import sqlalchemy as sa
 import yaml
 from pydicom import Dataset, dcmread
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
+from dicom_node.settings.root import LEDGER_FILE
 from tests.fakes.postgresql import PASSWORD
 from tests.network.objects import free_port, tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.fakes.postgresql import Cluster
 
@@ -109,25 +110,25 @@ class Node:
     """``dicom-node serve`` as users run it.
 
     Attributes:
-        everywhere: The PostgreSQL of every node that is given none; None: SQLite in its folder.
+        everywhere: The PostgreSQL of the nodes that are made; None: SQLite in their folders.
     """
 
     everywhere: ClassVar[Cluster | None] = None
     _databases = itertools.count(1)
 
-    def __init__(
-        self, folder: Path, values: dict[str, Any], *, server: Cluster | None = None
-    ) -> None:
+    def __init__(self, folder: Path, values: dict[str, Any]) -> None:
         self.folder = folder
-        self._server = server or self.everywhere
+        self._server = self.everywhere
         if self._server is not None:
             self._database = f"node{next(self._databases)}"
-            self._server.fresh(self._database)
+            self.ledger_url = self._server.fresh(self._database)
             (folder / "password").write_text(PASSWORD + "\n")
             values["node"] |= {
                 "database_url": f"postgresql://node@127.0.0.1:{self._server.port}/{self._database}",
                 "database_password_file": "password",
             }
+        else:
+            self.ledger_url = f"sqlite:///{folder / 'data' / LEDGER_FILE}"
         self.config = folder / "node.yaml"
         self.config.write_text(yaml.safe_dump(values))
         self.port: int = values["node"]["port"]
@@ -236,16 +237,25 @@ class Node:
         assert done.exit_code == 0, done.output
         return json.loads(done.output)
 
-    def rows(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
-        """What its ledger answers; ``?`` stands for each of the values."""
-        if self._server is not None:
-            import psycopg
+    @contextlib.contextmanager
+    def ledger(self, *, write: bool = False) -> Iterator[sa.Connection]:
+        """Its database, behind its back, in one transaction."""
+        url = self.ledger_url
+        if self._server is None and not write:  # who may write would also tidy up after a crash
+            url = f"{url.replace(':///', ':///file:')}?mode=ro&uri=true"
+        with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
+            yield connection
 
-            with psycopg.connect(self._server.address(self._database)) as server:
-                return server.execute(sql.replace("?", "%s").encode(), values).fetchall()
-        file = self.folder / "data" / "ledger.sqlite"
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            return connection.execute(sql, values).fetchall()
+    def rows(self, sql: str, **values: str) -> list[tuple[Any, ...]]:
+        """What its ledger answers; ``:name`` stands for each of the values."""
+        with self.ledger() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(sql), values)]
+
+    def lose_data(self) -> None:
+        """Its data folder and its ledger are gone, as on a new machine."""
+        shutil.rmtree(self.folder / "data")
+        if self._server is not None:
+            self._server.fresh(self._database)
 
     def jobs(self) -> list[dict[str, Any]]:
         listed = self.command("jobs", "list", "--json")

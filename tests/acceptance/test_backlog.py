@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
-from tests.acceptance.conftest import LEDGER
+from dicom_node.store import schema
 from tests.acceptance.harness import VIEWS, Node, configuration, storescu, wait_until
 from tests.acceptance.radiographs import copy_of
 from tests.acceptance.recorder import Recorder
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [
-    pytest.mark.peer,
-    pytest.mark.skipif(LEDGER != "sqlite", reason="looks into the file of the ledger itself"),
-]
+pytestmark = pytest.mark.peer
 
 RIGGED = ("-m", "tests.acceptance.rigged", "serve", "--echo")
 JOBS = 10_000
@@ -52,25 +48,23 @@ def write(folder: Path) -> tuple[str, Path]:
 
 def multiply(node: Node, count: int) -> None:
     """Copy the one queued job and its image until there are so many."""
-    file = node.folder / "data" / "ledger.sqlite"
-    with closing(sqlite3.connect(file)) as connection:
-        for table in ("images", "jobs"):
-            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-            others = {
-                "id": "n",
-                "image_id": "n",
-                "sop_instance_uid": "sop_instance_uid || '.' || n",
-                "key": "printf('%064x', n)",
-            }
-            chosen = ", ".join(others.get(name, name) for name in columns)
-            connection.execute(
-                f"WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers "
-                f"WHERE n < {count}) INSERT INTO {table} ({', '.join(columns)}) "
-                f"SELECT {chosen} FROM {table}, numbers WHERE {table}.id = 1"
-            )
-        connection.commit()
+    images, jobs = schema.images, schema.jobs
+    with node.ledger(write=True) as ledger:
+        image = dict(ledger.execute(sa.select(images)).mappings().one())
+        job = dict(ledger.execute(sa.select(jobs)).mappings().one())
+        first, uid = image.pop("id"), image["sop_instance_uid"]
+        del job["id"]
+        ledger.execute(
+            sa.insert(images),
+            [image | {"sop_instance_uid": f"{uid}.{number}"} for number in range(1, count)],
+        )
+        others = ledger.scalars(sa.select(images.c.id).where(images.c.id != first)).all()
+        ledger.execute(
+            sa.insert(jobs), [job | {"image_id": id_, "key": f"{id_:064x}"} for id_ in others]
+        )
 
 
+@pytest.mark.on_both
 def test_a_node_with_ten_thousand_queued_jobs_is_ready_and_receives_and_works(
     node: Node, archive: Recorder, tmp_path: Path
 ) -> None:

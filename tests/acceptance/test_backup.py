@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dicom_node.settings.root import LEDGER_FILE
-from tests.acceptance.conftest import LEDGER
 from tests.acceptance.harness import Node, storescu, wait_until
 from tests.acceptance.radiographs import copy_of, new_uid
 
@@ -25,8 +20,9 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.peer,
     pytest.mark.slow,
-    pytest.mark.skipif(LEDGER != "sqlite", reason="looks into the file of the ledger itself"),
 ]
+
+RIGGED = ("-m", "tests.acceptance.rigged", "serve", "--echo")
 
 
 class Sender(threading.Thread):
@@ -56,17 +52,17 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def in_ledger(data: Path) -> dict[str, str]:
+def in_ledger(node: Node) -> dict[str, str]:
     """Digest by SOP Instance UID of received images."""
-    with closing(sqlite3.connect(data / LEDGER_FILE)) as connection:
-        return dict(connection.execute("SELECT sop_instance_uid, digest FROM images").fetchall())
+    return dict(node.rows("SELECT sop_instance_uid, digest FROM images"))
 
 
+@pytest.mark.on_both
 def test_a_backup_of_a_node_under_load_holds_all_that_was_acknowledged_before_and_starts_as_a_node(
     fresh_site: Site, tmp_path: Path
 ) -> None:
     node = fresh_site.node
-    node.start(within_s=120)
+    node.start(RIGGED, within_s=120)
     sender = Sender(node, tmp_path / "outbox")
     sender.start()
     wait_until(lambda: len(sender.acknowledged) >= 5, 60, "five images")
@@ -81,23 +77,23 @@ def test_a_backup_of_a_node_under_load_holds_all_that_was_acknowledged_before_an
     assert busy > len(before), "nothing was received while the backups were taken"
     assert node.stop() == 0
 
-    data = node.folder / "data"
-    everything = in_ledger(data)
+    spool = node.folder / "data" / "spool"
+    everything = in_ledger(node)
     held = []
     for backup in backups:
-        shutil.rmtree(data)
+        node.lose_data()
         done = run("restore", "--config", node.config, backup)
         assert done.returncode == 0, done.stderr
-        restored = in_ledger(data)
+        restored = in_ledger(node)
         held.append(len(restored))
         assert set(before) <= set(restored) <= set(everything)
         for digest in restored.values():
-            file = data / "spool" / digest[:2] / f"{digest}.dcm"
+            file = spool / digest[:2] / f"{digest}.dcm"
             assert sha256(file.read_bytes()).hexdigest() == digest
     assert held == sorted(held)
 
     archive = fresh_site.archive
     archive.start()
-    node.start(within_s=120)
+    node.start(RIGGED, within_s=120)
     archive.wait_for_series(before[0], within_s=240)
     assert node.stop() == 0

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.fakes.postgresql import Cluster
-
 pytestmark = pytest.mark.peer
 
 TOKEN = "a token that nobody guesses"
@@ -84,7 +82,7 @@ class Bench:
 
 
 @contextlib.contextmanager
-def new_bench(folder: Path, weights: Path, server: Cluster | None = None) -> Iterator[Bench]:
+def new_bench(folder: Path, weights: Path) -> Iterator[Bench]:
     """Both, running."""
     port = free_port()
     archive = Recorder("ORTHANC", node_port=port)
@@ -93,7 +91,7 @@ def new_bench(folder: Path, weights: Path, server: Cluster | None = None) -> Ite
     values["peers"].append({"name": "web", "ae_title": "WEB", "token_file": "token"})
     values["dicomweb"] = {"enabled": True, "port": free_port()}
     (folder / "token").write_text(f"{TOKEN}\n")
-    node = Node(folder, values, server=server)
+    node = Node(folder, values)
     node.start(RIGGED)
     try:
         yield Bench(node=node, archive=archive)
@@ -103,7 +101,9 @@ def new_bench(folder: Path, weights: Path, server: Cluster | None = None) -> Ite
 
 
 @pytest.fixture(scope="module")
-def module_bench(tmp_path_factory: pytest.TempPathFactory, weights: Path) -> Iterator[Bench]:
+def module_bench(
+    tmp_path_factory: pytest.TempPathFactory, weights: Path, ledger: str
+) -> Iterator[Bench]:
     with new_bench(tmp_path_factory.mktemp("bench"), weights) as made:
         yield made
 
@@ -128,12 +128,12 @@ def new_image(folder: Path) -> tuple[str, Path]:
 DERIVED = """
     SELECT derived.sop_instance_uid, derived.digest FROM derived
     JOIN jobs ON jobs.id = derived.job_id JOIN images ON images.id = jobs.image_id
-    WHERE images.sop_instance_uid = ?
+    WHERE images.sop_instance_uid = :uid
 """
 STATES = """
     SELECT jobs.state, deliveries.state FROM jobs
     JOIN images ON images.id = jobs.image_id LEFT JOIN deliveries ON deliveries.job_id = jobs.id
-    WHERE images.sop_instance_uid = ?
+    WHERE images.sop_instance_uid = :uid
 """
 
 
@@ -141,12 +141,12 @@ def check_delivered_once(bench: Bench, uid: str) -> None:
     """One row, one job, one delivery; the archive has what the ledger says, byte by byte."""
     node = bench.node
     wait_until(
-        lambda: node.rows(STATES, uid) == [("done", "committed")],
+        lambda: node.rows(STATES, uid=uid) == [("done", "committed")],
         120,
-        f"the image's way to its end: {node.rows(STATES, uid)} {node.tail()}",
+        f"the image's way to its end: {node.rows(STATES, uid=uid)} {node.tail()}",
     )
-    assert len(node.rows("SELECT id FROM images WHERE sop_instance_uid = ?", uid)) == 1
-    derived = dict(node.rows(DERIVED, uid))
+    assert len(node.rows("SELECT id FROM images WHERE sop_instance_uid = :uid", uid=uid)) == 1
+    derived = dict(node.rows(DERIVED, uid=uid))
     assert len(derived) == VIEWS
     for made, digest in derived.items():
         data = (node.folder / "data" / "spool" / digest[:2] / f"{digest}.dcm").read_bytes()
@@ -161,11 +161,13 @@ def check_delivered_once(bench: Bench, uid: str) -> None:
 
 def check_source_is_safe(bench: Bench, uid: str) -> None:
     """What was acknowledged, or may have been, lies in the spool, whole, with its row."""
-    ((digest,),) = bench.node.rows("SELECT digest FROM images WHERE sop_instance_uid = ?", uid)
+    by_uid = "SELECT digest FROM images WHERE sop_instance_uid = :uid"
+    ((digest,),) = bench.node.rows(by_uid, uid=uid)
     file = bench.node.folder / "data" / "spool" / digest[:2] / f"{digest}.dcm"
     assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
 
 
+@pytest.mark.on_both(*(each for each in UNANSWERED if "ledger" in UNANSWERED[each]))
 @pytest.mark.parametrize("point", UNANSWERED)
 def test_an_image_that_was_not_answered_for_is_sent_again_and_delivered_once(
     bench: Bench, tmp_path: Path, point: str
@@ -193,6 +195,7 @@ def test_an_image_by_http_that_was_not_answered_for_is_sent_again_and_delivered_
     check_delivered_once(bench, uid)
 
 
+@pytest.mark.on_both(*(each for each in ANSWERED if "ledger" in ANSWERED[each]))
 @pytest.mark.parametrize("point", ANSWERED)
 def test_an_image_that_is_safe_is_delivered_once(bench: Bench, tmp_path: Path, point: str) -> None:
     uid, path = new_image(tmp_path)
@@ -206,6 +209,7 @@ def test_an_image_that_is_safe_is_delivered_once(bench: Bench, tmp_path: Path, p
     check_delivered_once(bench, uid)
 
 
+@pytest.mark.on_both
 def test_a_node_that_dies_while_the_archive_holds_its_answer_to_an_instance_delivers_once(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -226,6 +230,7 @@ def test_a_node_that_dies_while_the_archive_holds_its_answer_to_an_instance_deli
     check_delivered_once(bench, uid)
 
 
+@pytest.mark.on_both
 def test_a_node_that_dies_after_n_action_and_before_its_reply_is_committed(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -246,6 +251,7 @@ def test_a_node_that_dies_after_n_action_and_before_its_reply_is_committed(
     check_delivered_once(bench, uid)
 
 
+@pytest.mark.on_both
 def test_the_restarts_delivered_nothing_under_two_uids(bench: Bench) -> None:
     """Runs after the others of this file: no content came twice, and none is unaccounted for."""
     contents = [digests[0] for digests in bench.archive.stored.values()]

@@ -1,8 +1,8 @@
 """``kill -9`` again and again at random moments under load, with a real archive.
 
-Ten kills by default. A longer campaign: ``DICOM_NODE_TEST_KILLS=200 pytest
-tests/acceptance/test_kill_campaign.py -s``; ``DICOM_NODE_TEST_SEED`` chooses other moments. Its
-figures are printed as one line of JSON.
+Ten kills by default, with either kind of ledger. A longer campaign:
+``DICOM_NODE_TEST_KILLS=200 pytest tests/acceptance/test_kill_campaign.py -s``;
+``DICOM_NODE_TEST_SEED`` chooses other moments. Its figures are printed as one line of JSON.
 """
 
 from __future__ import annotations
@@ -138,8 +138,9 @@ def check_archive(node: Node, archive: Orthanc, acknowledged: list[str]) -> int:
     return len(found)
 
 
+@pytest.mark.on_both
 def test_a_node_that_is_killed_at_random_under_load_loses_doubles_and_halves_nothing(
-    fresh_site: Site, tmp_path: Path
+    fresh_site: Site, tmp_path: Path, ledger: str
 ) -> None:
     node, archive = fresh_site.node, fresh_site.archive
     archive.start()
@@ -170,6 +171,7 @@ def test_a_node_that_is_killed_at_random_under_load_loses_doubles_and_halves_not
         "SELECT sum(attempts), sum(CASE WHEN attempts > 1 THEN 1 ELSE 0 END) FROM jobs"
     )[0]
     figures = {
+        "ledger": ledger,
         "kills": KILLS,
         "seed": SEED,
         "moments": dict(when),

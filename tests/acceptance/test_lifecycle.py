@@ -76,6 +76,7 @@ def test_a_signal_ends_an_idle_node_in_order(node: Node, number: int) -> None:
     assert gone(engine)
 
 
+@pytest.mark.on_both
 @pytest.mark.peer
 def test_a_signal_in_the_middle_of_a_synthesis_gives_the_job_back(
     node: Node, tmp_path: Path
@@ -148,6 +149,7 @@ def test_a_port_that_is_taken_is_told(node: Node) -> None:
         assert f"cannot listen on 127.0.0.1:{node.port}" in refused(node)
 
 
+@pytest.mark.on_both
 @pytest.mark.peer
 def test_an_engine_that_is_killed_costs_an_attempt_and_not_the_node(
     fresh_site: Site, tmp_path: Path

@@ -75,6 +75,7 @@ def jobs_of(node: Node, uid: str) -> list[dict[str, object]]:
     return [job for job in node.jobs() if job["source_sop_instance_uid"] == uid]
 
 
+@pytest.mark.on_both("RG1_UNCR as published")
 @pytest.mark.parametrize("kind", SYNTAXES)
 def test_a_radiograph_in_any_transfer_syntax_comes_back_as_a_series(
     site: Site, tmp_path: Path, kind: str
@@ -113,6 +114,7 @@ def test_storescu_is_served_as_well(site: Site, tmp_path: Path, kind: str, optio
     check_series(site.archive.wait_for_series(source.SOPInstanceUID), source)
 
 
+@pytest.mark.on_both
 def test_the_nodes_own_output_is_ignored_by_the_guard(site: Site, tmp_path: Path) -> None:
     source = copy_of("RG1_UNCR.dcm", every=4)
     source.save_as(tmp_path / "source.dcm")
@@ -142,6 +144,7 @@ def test_a_radiograph_of_a_leg_is_ignored_with_the_reason(
     assert jobs_of(site.node, leg.SOPInstanceUID) == []
 
 
+@pytest.mark.on_both
 def test_the_same_radiograph_again_makes_one_job_and_the_same_objects(
     site: Site, tmp_path: Path
 ) -> None:
@@ -159,6 +162,7 @@ def test_the_same_radiograph_again_makes_one_job_and_the_same_objects(
     assert [d.SOPInstanceUID for d in again] == [d.SOPInstanceUID for d in series]
 
 
+@pytest.mark.on_both
 def test_garbage_is_not_understood_and_the_node_goes_on(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
