@@ -30,6 +30,7 @@ from tests.network.test_pausing import slow_to_pass
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
 INSTANCE = "1.2.840.10008.1.20.1.1"
+PATIENT = Timeouts(connect_s=60, acse_s=60, dimse_s=60, network_s=60)
 QUICK = Timeouts(connect_s=2, acse_s=2, dimse_s=2, network_s=5)
 ASKED = Commitment(
     transaction_uid="2.25.77",
@@ -98,10 +99,10 @@ class Demands(list[tuple[str, tuple[Reference, ...], str]]):
 class Side:
     """Our side: client, handlers and what came in."""
 
-    def __init__(self, ports: dict[str, int] | None = None) -> None:
+    def __init__(self, ports: dict[str, int] | None = None, timeouts: Timeouts = PATIENT) -> None:
         self.reports, self.demands = Reports(), Demands()
         self.wire = PynetCommitment(
-            PynetStoreClient("SYNTH", timeouts=QUICK),
+            PynetStoreClient("SYNTH", timeouts=timeouts),
             hear=self.reports,
             demanding=self.demands,
             may_ask=["MODALITY"],
@@ -234,7 +235,7 @@ def test_a_report_that_cannot_be_written_down_is_not_confirmed(
 
 
 def test_an_archive_that_never_answers_costs_the_time_out_and_no_more() -> None:
-    side, release = Side(), threading.Event()
+    side, release = Side(timeouts=QUICK), threading.Event()
 
     def answer(request: Any) -> int:
         release.wait(20)
@@ -458,9 +459,6 @@ def test_no_answer_to_a_report_is_lost_to_the_thread_of_the_association(
             side.wire.report(DEMAND, PARTLY)
         association.release()
     assert len(modality.heard) == 3
-
-
-PATIENT = Timeouts(connect_s=60, acse_s=60, dimse_s=60, network_s=60)
 
 
 def test_a_report_that_a_peer_never_answers_does_not_keep_the_node_from_stopping() -> None:
