@@ -3,8 +3,8 @@
 The parts are handed to the composition root; the product knows nothing of them. The file ``fuse``
 in the current folder holds the point at which the process kills itself, once. ``--echo`` takes the
 engine's place by one that answers at once, ``--worker MODULE`` that of the engine's process by
-another, with short waits between the attempts of a job. With ``--no-synthesis`` no job is done, and
-``--descriptors N`` is a ulimit.
+another, with short waits between the attempts of a job. With ``--no-synthesis`` no job is done,
+``--descriptors N`` is a ulimit, and ``--patience S`` how long a destination may take to answer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from dicom_node.bootstrap import SPOOL_FOLDER, Node, build
 from dicom_node.domain.retry import RetryPolicy
 from dicom_node.engine.client import ChildEngine
+from dicom_node.network.associations import Timeouts
+from dicom_node.network.scu import PynetStoreClient
 from dicom_node.settings import load
 from dicom_node.store.ledger import open_ledger
 from dicom_node.store.spool import FileSpool
@@ -99,7 +101,7 @@ class Echo(FakeEngine):
         return super().synthesize(model, request, deadline_s=deadline_s)
 
 
-def rigged(settings: Settings, *, echo: bool, worker: str = "") -> Node:
+def rigged(settings: Settings, *, echo: bool, worker: str = "", patience_s: str = "") -> Node:
     """The node with fuses in spool, ledger and engine."""
     keep = settings.retention.min_free_bytes
     spool = FusedSpool(settings.node.data_dir / SPOOL_FOLDER, min_free_bytes=keep)
@@ -117,6 +119,9 @@ def rigged(settings: Settings, *, echo: bool, worker: str = "") -> Node:
         paths = {name: str(path) for name, path in settings.model_paths().items()}
         rest = RetryPolicy(first_s=0.2, factor=2.0, max_s=1.0, attempts=10**9)
         parts["engines"] = [ChildEngine(paths, "cpu", module=worker, respawn=rest)]
+    if patience_s:
+        timeouts = Timeouts(dimse_s=float(patience_s))
+        parts["client"] = PynetStoreClient(settings.node.ae_title, timeouts=timeouts)
     node = build(settings, **parts)
     # Two hundred kills are no reason to suspect the job that happened to run.
     patient: dict[str, Any] = {"max_lost_leases": 10_000}
@@ -129,11 +134,12 @@ def rigged(settings: Settings, *, echo: bool, worker: str = "") -> Node:
 def main(arguments: list[str]) -> int:
     settings = load(Path(option(arguments, "--config")))
     echo, worker = "--echo" in arguments, option(arguments, "--worker")
+    patience_s = option(arguments, "--patience")
     if limit := option(arguments, "--descriptors"):
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), int(limit)))
 
     def build_rigged(given: Settings) -> Node:
-        node = rigged(given, echo=echo, worker=worker)
+        node = rigged(given, echo=echo, worker=worker, patience_s=patience_s)
         if "--no-synthesis" in arguments:
             node = dataclasses.replace(node, synthesizing=())
         return node

@@ -1,4 +1,6 @@
-"""A destination behind a network that drops every packet, in a namespace of its own."""
+"""A destination behind a network that drops every packet, at first or in the middle of a delivery,
+in a namespace of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,13 @@ import contextlib
 import os
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pydicom import dcmread
 
 from tests.acceptance.harness import VIEWS, Node, configuration, storescu, wait_until
 from tests.acceptance.recorder import Recorder
@@ -40,6 +44,10 @@ class Hole:
 
     def open(self) -> None:
         ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", self.name)
+
+    def cut(self) -> None:
+        """From now on every packet ends there, whatever is connected."""
+        ip("-n", self.name, "address", "del", f"{self.address}/24", "dev", self.name)
 
     def run(self, *command: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -124,6 +132,65 @@ def test_a_destination_that_packets_do_not_reach_delays_no_other_and_gets_all_wh
         if archive is not None:
             archive.kill()
             archive.wait()
+
+
+def test_a_link_that_is_cut_in_the_middle_of_a_delivery_costs_nothing_and_delays_no_other(
+    hole: Hole, tmp_path: Path, weights: Path
+) -> None:
+    port = free_port()
+    near = Recorder("ORTHANC", node_port=port)
+    values = configuration(port=port, archive_port=near.port, weights=weights)
+    away = {**values["destinations"][0], "name": "away", "ae_title": "AWAY"}
+    values["destinations"].append(away | {"host": hole.address, "port": PORT})
+    values["routes"][0]["send_to"].append("away")
+    node = Node(tmp_path, values)
+    (arrived := tmp_path / "arrived").mkdir()
+    slowly = ("-aet", "AWAY", "-od", str(arrived), "+uf", "--sleep-after", "1", str(PORT))
+    hole.open()
+    archive = hole.run(tool("storescp"), *slowly)
+    try:
+        node.start((*RIGGED, "--patience", "10"))
+        first, *others = write_copies(tmp_path, IMAGES).values()
+        assert storescu(node.port, first) == 0
+        wait_until(lambda: len(list(arrived.iterdir())) == 2, 120, "two of four to be away")
+        hole.cut()
+        answered = answers(node)
+        assert 1 <= answered < VIEWS
+        for path in others:
+            assert storescu(node.port, path) == 0
+        wait_until(lambda: len(near.stored) == IMAGES * VIEWS, 60, "all views to be near")
+        descriptors, threads = node.process.num_fds(), node.process.num_threads()
+        failed = node.wait_for("a delivery failed and is sent again", 180)
+        assert failed["destination"] == "away"
+        wait_until(lambda: states(node, "pacs") == {"closed"}, 60, "the near ones to be closed")
+        assert len(list(arrived.iterdir())) <= answered + 2
+
+        hole.open()
+        wait_until(lambda: states(node, "away") == {"closed"}, 240, "all to be away too")
+        assert node.process.num_fds() <= descriptors + 5
+        assert node.process.num_threads() <= threads + 2
+        held = [dcmread(path) for path in arrived.iterdir()]
+        kept = Counter(str(each.SOPInstanceUID) for each in held)
+        assert kept.keys() == near.stored.keys()
+        # What was under way when the link was cut may have come, and its answer not.
+        assert len(held) <= IMAGES * VIEWS + 1
+        assert len({bytes(each.PixelData) for each in held}) == len(kept), "halves, or two contents"
+        assert {len(sent) for sent in near.stored.values()} == {1}
+        assert node.stop() == 0
+    finally:
+        node.kill()
+        near.stop()
+        archive.kill()
+        archive.wait()
+
+
+def answers(node: Node) -> int:
+    """Instances that the destination that is away has answered for."""
+    ((count,),) = node.rows(
+        "SELECT count(*) FROM sends JOIN deliveries ON deliveries.id = sends.delivery_id "
+        "WHERE deliveries.destination = 'away' AND sends.outcome IS NOT NULL"
+    )
+    return int(count)
 
 
 def states(node: Node, destination: str) -> set[str]:
