@@ -8,6 +8,8 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 from pydicom import dcmread
 
 from tests.acceptance.harness import VIEWS, Node, configuration, storescu, wait_until
+from tests.acceptance.radiographs import copy_of
 from tests.acceptance.recorder import Recorder
 from tests.acceptance.test_crashes import write_copies
 from tests.network.objects import free_port, tool
@@ -182,6 +185,55 @@ def test_a_link_that_is_cut_in_the_middle_of_a_delivery_costs_nothing_and_delays
         near.stop()
         archive.kill()
         archive.wait()
+
+
+SLOW_SENDER = """
+import sys, time
+from pydicom import dcmread
+from pynetdicom import AE, evt
+host, port, path = sys.argv[1:]
+image = dcmread(path)
+ae = AE("FAR")
+ae.add_requested_context(image.SOPClassUID, image.file_meta.TransferSyntaxUID)
+slowly = [(evt.EVT_PDU_SENT, lambda event: time.sleep(0.5))]
+association = ae.associate(host, int(port), ae_title="SYNTH", evt_handlers=slowly)
+association.send_c_store(image)
+"""
+
+
+def test_a_sender_whose_link_dies_in_the_middle_of_an_image_is_dropped_and_leaves_nothing(
+    hole: Hole, tmp_path: Path, weights: Path
+) -> None:
+    values = configuration(port=free_port(), archive_port=free_port(), weights=weights)
+    ours = hole.address.rsplit(".", 1)[0] + ".1"
+    values["node"] |= {"host": "0.0.0.0", "idle_timeout_s": 3}
+    values["peers"].append({"name": "far", "ae_title": "FAR", "host": hole.address})
+    node = Node(tmp_path, values)
+    large = copy_of("RG1_UNCR.dcm")
+    large.save_as(path := tmp_path / "large.dcm")
+    (near,) = write_copies(tmp_path, 1).values()
+    hole.open()
+    node.start((*RIGGED, "--no-synthesis"))
+    descriptors, threads = node.process.num_fds(), node.process.num_threads()
+    sender = hole.run(sys.executable, "-c", SLOW_SENDER, ours, str(node.port), str(path))
+    try:
+        wait_until(lambda: node.process.num_threads() > threads, 60, "the sender to be there")
+        time.sleep(1.5)
+        hole.cut()
+        assert sender.poll() is None
+        assert storescu(node.port, near) == 0
+        wait_until(lambda: node.process.num_threads() <= threads + 1, 60, "its threads to end")
+        (image,) = node.images()
+        assert image["sop_instance_uid"] != large.SOPInstanceUID
+        spool = node.folder / "data" / "spool"
+        assert len([each for each in spool.rglob("*") if each.is_file()]) == 1
+        assert storescu(node.port, near) == 0
+        wait_until(lambda: node.process.num_fds() <= descriptors + 4, 30, "descriptors back")
+        assert node.stop() == 0
+    finally:
+        node.kill()
+        sender.kill()
+        sender.wait()
 
 
 def answers(node: Node) -> int:
