@@ -35,6 +35,7 @@ __all__ = [
     "Text",
     "Whole",
     "host",
+    "placed",
 ]
 
 AE_TITLE_LENGTH: Final = 16
@@ -112,9 +113,17 @@ def _text(value: Any) -> Any:
     return repr(value).removesuffix(".0") if isinstance(value, int | float) else value
 
 
-def _path(path: Path, info: ValidationInfo) -> Path:
+def placed(path: Path, info: ValidationInfo) -> Path:
+    """A path relative to the configuration's folder, with ``~`` for a home, as it is meant.
+
+    Raises:
+        ValueError: It names the home of nobody.
+    """
     base = (info.context or {}).get("base")
-    expanded = path.expanduser()
+    try:
+        expanded = path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{str(path)!r} begins with the name of nobody here") from None
     return Path(base) / expanded if base is not None else expanded
 
 
@@ -166,6 +175,6 @@ Text = Annotated[
 Networks = Annotated[tuple[str, ...], AfterValidator(_networks)]
 """IP addresses, and networks in CIDR notation."""
 
-FilePath = Annotated[Path, AfterValidator(_path)]
+FilePath = Annotated[Path, AfterValidator(placed)]
 """A path; a relative one starts at the folder of the configuration file, so that it means the
 same from every working directory."""

@@ -27,6 +27,7 @@ from dicom_node.settings.fields import (
     Port,
     Section,
     Whole,
+    placed,
 )
 from dicom_node.settings.predicate import PredicateSettings
 from dicom_node.settings.reached import ServiceUrl
@@ -351,10 +352,9 @@ class ModelSettings(Section):
     @field_validator("path")
     @classmethod
     def _absolute(cls, path: str, info: ValidationInfo) -> str:
-        base = (info.context or {}).get("base")
-        if path == BUNDLED or base is None:
+        if path == BUNDLED or (info.context or {}).get("base") is None:
             return path
-        return str(Path(base) / Path(path).expanduser())
+        return str(placed(Path(path), info))
 
     @model_validator(mode="after")
     def _bundled_is_ours(self) -> Self:

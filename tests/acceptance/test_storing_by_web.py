@@ -139,11 +139,11 @@ def test_a_request_by_hand_is_one_image_however_often_and_by_whichever_way_it_co
     assert stow(web.port, TOKEN, path) == 200
     assert c_store(web.node.port, path) == 0x0000
     series = web.archive.wait_for_series(uid)
-    assert len(web.node.rows("SELECT id FROM images WHERE sop_instance_uid = ?", uid)) == 1
+    assert len(web.node.rows("SELECT id FROM images WHERE sop_instance_uid = :uid", uid=uid)) == 1
     jobs = web.node.rows(
         "SELECT jobs.state FROM jobs JOIN images ON images.id = jobs.image_id"
-        " WHERE images.sop_instance_uid = ?",
-        uid,
+        " WHERE images.sop_instance_uid = :uid",
+        uid=uid,
     )
     assert len(jobs) == 1
     made = tmp_path / "made.dcm"

@@ -40,3 +40,15 @@ def test_a_folder_is_no_checkpoint_of_ours(load_text: Any, tmp_path: Path) -> No
 def test_a_family_that_cannot_be_is_told(load_text: Any, old: str, new: str, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         load_text(PUBLISHED.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "node: {ae_title: A}\nmodels: {m: {path: '~nobody.has.this.name/x'}}",
+        "node: {ae_title: A, data_dir: '~nobody.has.this.name/x'}",
+    ],
+)
+def test_a_path_in_the_home_of_nobody_is_told(load_text: Any, text: str) -> None:
+    with pytest.raises(ConfigurationError, match="the name of nobody here"):
+        load_text(text)
