@@ -2,8 +2,9 @@
 
 A held-out patient's frontal view is given the appearance of real radiographs whose answer is known:
 tone curves, windows, noise, shutters, markers, bits, detectors, formats. Each is read as a
-radiograph is read (a scale from percentiles), synthesized from, and what comes out is taken back
-through the known curve to line integrals, so that only anatomy counts and not grey levels.
+radiograph is read (a scale from percentiles, an estimated tone), synthesized from, and what comes
+out is taken back through the known curve to line integrals, so that only anatomy counts and not
+grey levels.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ AIR: Final = -1.0
 _TURNED: Final = 0.3
 _TILTED: Final = 1.0
 """How much more power than its source a view has in every band of detail, times the squared sine of
-the turn about the long axis and of the tilt: medians over the training patients, among whom what
-is left differs by a fifth, while patients differ by half in how strong their detail is."""
+the turn about the long axis and of the tilt: fitted to means over the training patients. What is
+left differs by a fifth among them; how strong their detail is differs by half."""
 
 _STRENGTH: Final = 0.85
 """Of that power, what is drawn: detail that nobody can know costs fidelity by its power."""
