@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -11,8 +10,7 @@ import structlog
 from prometheus_client.exposition import choose_encoder
 
 from dicom_node import __version__
-from dicom_node.domain.errors import ConfigurationError
-from dicom_node.network.bounded import POLL_S, BoundedServer
+from dicom_node.network.bounded import BoundedServer, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,16 +72,12 @@ class MonitoringServer:
         Raises:
             ConfigurationError: The address cannot be bound.
         """
-        try:
-            self._server = _Server(self._host, self._wanted, self.answer)
-        except OSError as error:
-            raise ConfigurationError(
-                f"monitoring: cannot listen on {self._host}:{self._wanted}: "
-                f"{error.strerror or error}; choose a free port (0 picks one)"
-            ) from error
-        threading.Thread(
-            target=self._server.serve_forever, args=(POLL_S,), name="monitoring", daemon=True
-        ).start()
+        self._server = serving(
+            lambda host, port: _Server(host, port, self.answer),
+            section="monitoring",
+            host=self._host,
+            port=self._wanted,
+        )
 
     def stop(self) -> None:
         """Listen no more. Idempotent."""

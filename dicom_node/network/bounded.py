@@ -7,14 +7,16 @@ import socket
 import threading
 import time
 from socketserver import BaseRequestHandler, TCPServer
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from dicom_node.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["POLL_S", "BoundedServer", "Connection"]
+__all__ = ["BoundedServer", "Connection", "serving"]
 
-POLL_S: Final = 0.2
+_POLL_S: Final = 0.2
 """How often deadlines are looked at."""
 
 
@@ -132,3 +134,31 @@ class BoundedServer(TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nothing: it has no place in the log."""
+
+
+_Server = TypeVar("_Server", bound=BoundedServer)
+
+
+def serving(make: Callable[[str, int], _Server], *, section: str, host: str, port: int) -> _Server:
+    """A server that listens, and serves in a thread of its own until it is shut down.
+
+    Args:
+        make: Binds a server to a host and a port.
+        section: Of the configuration; names the thread and the trouble.
+        host: To listen on.
+        port: To listen on; 0 picks one.
+
+    Raises:
+        ConfigurationError: The address cannot be bound.
+    """
+    try:
+        server = make(host, port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{section}: cannot listen on {host}:{port}: {error.strerror or error}; "
+            "choose a free port (0 picks one)"
+        ) from error
+    threading.Thread(
+        target=server.serve_forever, args=(_POLL_S,), name=section, daemon=True
+    ).start()
+    return server

@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import threading
 import time
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
-from dicom_node.domain.errors import ConfigurationError, InputError, describe
+from dicom_node.domain.errors import InputError, describe
 from dicom_node.network.bodies import Body, framing_of
-from dicom_node.network.bounded import POLL_S, BoundedServer
+from dicom_node.network.bounded import BoundedServer, serving
 from dicom_node.network.storing import RETRY_AFTER_S, Reply, Request, Way, refused
 from dicom_node.network.tls import failure_of, peer_subject
 
@@ -101,16 +100,12 @@ class WebServer:
         """
         if self._credentials is not None:
             self._credentials.context()
-        try:
-            self._server = _Server(self, self._host, self._wanted, self._requests_at_most)
-        except OSError as error:
-            raise ConfigurationError(
-                f"dicomweb: cannot listen on {self._host}:{self._wanted}: "
-                f"{error.strerror or error}; choose a free port (0 picks one)"
-            ) from error
-        threading.Thread(
-            target=self._server.serve_forever, args=(POLL_S,), name="dicomweb", daemon=True
-        ).start()
+        self._server = serving(
+            lambda host, port: _Server(self, host, port, self._requests_at_most),
+            section="dicomweb",
+            host=self._host,
+            port=self._wanted,
+        )
 
     def stop(self, *, grace_s: float = 0.0) -> None:
         """Listen no more, give requests so long to end, cut the rest. Idempotent."""
