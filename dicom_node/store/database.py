@@ -6,6 +6,7 @@ SQLite and PostgreSQL are both meant. What differs between them is here and nowh
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import threading
@@ -32,6 +33,13 @@ BUSY_S: Final = 30.0
 
 CONNECT_S: Final = 5
 """How long a server may take to answer a connection."""
+
+TURN_S: Final = 20.0
+"""How long a writer waits for the other writers of this process."""
+
+ANSWER_S: Final = 40.0
+"""How long a server may take to answer a statement. Longer than that may wait for a lock; and who
+sends to us must hear that it was in vain before giving up, as DCMTK does after a minute."""
 
 _WRITES: Final = "ledger_writes"
 """Execution option of connections whose transactions take the write lock as they begin."""
@@ -64,22 +72,23 @@ class Database:
     Args:
         url: As `parse_url` takes it.
         read_only: Never write, never make the file.
+        answer_s: How long a server may take to answer a statement.
 
     Raises:
         ConfigurationError: The URL is not usable, its driver is not installed, or there is no
             such file to read.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, answer_s: float = ANSWER_S) -> None:
         self.url = parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer at a time. Threads that queue here wake in turn; SQLite's own
         # waiting sleeps and may starve one of them.
-        self._turn = threading.Lock() if self.is_sqlite else contextlib.nullcontext()
+        self._turn = threading.Lock() if self.is_sqlite else None
         self._engine = (
             _sqlite_engine(self.url, read_only=read_only)
             if self.is_sqlite
-            else _server_engine(self.url, read_only=read_only)
+            else _server_engine(self.url, read_only=read_only, answer_s=answer_s)
         )
         self._writing = self._engine.execution_options(**{_WRITES: True})
 
@@ -110,23 +119,49 @@ class Database:
             engine = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-        with _errors_mapped(), engine.connect() as connection, connection.begin():
+        with (
+            _errors_mapped(),
+            engine.connect() as connection,
+            connection.begin(),
+            _unhurried(connection),
+        ):
             yield connection
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, unhurried: bool = False) -> Iterator[sa.Connection]:
         """One transaction, on disk when this returns; nothing of it is there when it raises.
+
+        Args:
+            unhurried: Its statements may take as long as they take.
 
         Raises:
             CapacityError: The database has no room or does not answer.
             IntegrityError: A constraint was broken.
         """
-        with self._turn, _errors_mapped(), self._writing.begin() as connection:
+        with (
+            self._my_turn(),
+            _errors_mapped(),
+            self._writing.begin() as connection,
+            _unhurried(connection) if unhurried else contextlib.nullcontext(),
+        ):
             yield connection
 
     def close(self) -> None:
         """Release the connections."""
         self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        # Each of those before may wait for the writer of another process.
+        if not self._turn.acquire(timeout=TURN_S):
+            raise CapacityError("the ledger does not answer: too many wait to write")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 def insert_new(connection: sa.Connection, table: sa.Table) -> Insert:
@@ -162,7 +197,21 @@ def _errors_mapped() -> Iterator[None]:
         raise CapacityError(f"the ledger does not answer: {reason}") from error
 
 
-def _server_engine(url: URL, *, read_only: bool) -> sa.Engine:
+@contextlib.contextmanager
+def _unhurried(connection: sa.Connection) -> Iterator[None]:
+    """A transaction of which a statement may go over every row."""
+    raw: Any = connection.connection.dbapi_connection
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    answer_s, raw.patience_s = raw.patience_s, math.inf
+    try:
+        yield
+    finally:
+        raw.patience_s = answer_s
+
+
+def _server_engine(url: URL, *, read_only: bool, answer_s: float) -> sa.Engine:
     try:
         engine = sa.create_engine(
             url,
@@ -177,6 +226,7 @@ def _server_engine(url: URL, *, read_only: bool) -> sa.Engine:
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,
+                "tcp_user_timeout": 25_000,
                 "options": f"-c lock_timeout={int(BUSY_S * 1000)}",
             },
         )
@@ -185,6 +235,14 @@ def _server_engine(url: URL, *, read_only: bool) -> sa.Engine:
             f"database_url: the driver {error.name} is not installed; "
             "install dicom-node[postgresql]"
         ) from error
+    from dicom_node.store.patience import PatientConnection
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: Any, _record: Any, args: Any, kwargs: Any) -> PatientConnection:
+        made = PatientConnection.connect(*args, **kwargs)
+        made.patience_s = answer_s
+        return made
+
     return engine.execution_options(postgresql_readonly=True) if read_only else engine
 
 

@@ -82,7 +82,7 @@ def _upgrade(database: Database, revision: str) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with database.write() as connection:
+    with database.write(unhurried=True) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
         found = current_revision(connection)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -105,6 +107,22 @@ class Cluster:
             self._server.send_signal(signal.SIGQUIT)
             self._server.wait(30)
             self._server = None
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It holds its connections and says nothing, as on a disk that hangs."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self._server is not None
+        server = psutil.Process(self._server.pid)
+        for process in (server, *server.children()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def address(self, database: str) -> str:
         return f"postgresql://node:{PASSWORD}@127.0.0.1:{self.port}/{database}"

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +33,8 @@ from tests.fakes import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.fakes.postgresql import Cluster
 
 
 @pytest.fixture
@@ -470,6 +473,65 @@ def test_a_full_disk_is_a_capacity_error_and_the_ledger_goes_on_afterwards(
     limit(1_000_000)
     assert ledger.record_image(rows.image(9999), 1.0) is Receipt.NEW
     assert len(ledger.images(limit=5000)) == kept + 1
+    ledger.close()
+
+
+def test_a_server_that_hangs_is_given_up_and_asked_again_when_it_goes_on(
+    postgresql: Cluster,
+) -> None:
+    database = Database(postgresql.fresh("hanging"), answer_s=1.0)
+    with database.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE numbers (number int)")
+    with (
+        pytest.raises(CapacityError, match="no answer within 1 s"),
+        database.write() as late,
+        postgresql.hanging(),
+    ):
+        late.exec_driver_sql("INSERT INTO numbers VALUES (1)")
+    with postgresql.hanging():
+        began = time.monotonic()
+        with pytest.raises(CapacityError), database.write():
+            pass
+        assert time.monotonic() - began < 20
+    with database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO numbers VALUES (2)")
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT number FROM numbers").scalars().all() == [2]
+    database.close()
+
+
+def test_a_server_may_take_its_time_with_what_goes_over_every_row(postgresql: Cluster) -> None:
+    database = Database(postgresql.fresh("slow"), answer_s=0.5)
+    with database.write(unhurried=True) as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(1)")
+    with database.snapshot() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(1)")
+    with pytest.raises(CapacityError), database.read() as connection:
+        connection.exec_driver_sql("SELECT pg_sleep(2)")
+    database.close()
+
+
+def test_writers_behind_another_process_that_writes_are_not_kept_waiting_one_after_the_other(
+    path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_node.store.database.BUSY_S", 1.0)
+    monkeypatch.setattr("dicom_node.store.database.TURN_S", 1.0)
+    ledger = open_ledger(sqlite_url)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    def work(index: int) -> bool:
+        try:
+            ledger.record_image(rows.image(index), 1.0)
+        except CapacityError:
+            return False
+        return True
+
+    began = time.monotonic()
+    assert in_threads(8, work) == [False] * 8
+    assert time.monotonic() - began < 4  # and not eight times one
+    other.execute("COMMIT")
+    assert work(1)
     ledger.close()
 
 
