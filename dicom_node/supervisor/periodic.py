@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from dicom_node.domain.errors import describe
 
@@ -20,7 +22,9 @@ __all__ = [
     "RETAIN_EVERY_S",
     "SWEEP_EVERY_S",
     "WATERMARK_EVERY_S",
+    "Every",
     "Watermark",
+    "keep_time",
     "schedule",
 ]
 
@@ -57,6 +61,24 @@ class Watermark:
         return changed
 
 
+class Every(BaseTrigger):  # type: ignore[misc]
+    """So long after it was last due, seen from now.
+
+    The library's own trigger goes through every time that was passed over, one by one: a clock that
+    jumps from 1970 to today has sixty million of them, which take minutes and gigabytes.
+
+    Args:
+        seconds: From one time to the next.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """As of the library."""
+        return now + self.interval
+
+
 def schedule(node: Node) -> BackgroundScheduler:
     """A scheduler with the periodic work of a node, not started."""
     scheduler = BackgroundScheduler(timezone="UTC", daemon=True)
@@ -70,14 +92,27 @@ def schedule(node: Node) -> BackgroundScheduler:
     ):
         scheduler.add_job(
             _guarded(name, run_once, node),
-            "interval",
-            seconds=every_s,
+            Every(every_s),
             id=name,
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,  # late is better than never
         )
     return scheduler
+
+
+def keep_time(scheduler: BackgroundScheduler) -> bool:
+    """Run now what waits for longer than it ever should; whether there was any.
+
+    The scheduler goes by the clock of the machine. When that is set back, what was to be done in a
+    minute is to be done a minute after the time at which it was set back: in a day, or a year.
+    """
+    now, late = datetime.now(UTC), False
+    for job in scheduler.get_jobs() if scheduler.running else ():
+        if job.next_run_time - now > job.trigger.interval:
+            job.modify(next_run_time=now)
+            late = True
+    return late
 
 
 def _until_idle(run_once: Callable[[float], bool], node: Node) -> Callable[[float], bool]:

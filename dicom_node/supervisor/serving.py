@@ -18,12 +18,14 @@ from dicom_node.supervisor import logs
 from dicom_node.supervisor.locking import sole_owner
 from dicom_node.supervisor.loops import ServiceLoop
 from dicom_node.supervisor.memory import give_back_large_blocks
-from dicom_node.supervisor.periodic import schedule
+from dicom_node.supervisor.periodic import keep_time, schedule
 from dicom_node.supervisor.sending import OutletLoops
 from dicom_node.supervisor.signals import stop_on_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from apscheduler.schedulers.background import BackgroundScheduler
 
     from dicom_node.bootstrap import Node
     from dicom_node.settings import Settings
@@ -84,8 +86,8 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
 
 
 def _run(node: Node, stop: threading.Event) -> None:
-    loops, outlets = _loops(node), OutletLoops(node)
     scheduler = schedule(node)
+    loops, outlets = _loops(node, scheduler), OutletLoops(node)
     node.certificates.run_once(node.clock())
     console = serve_console(node)
     try:
@@ -125,13 +127,14 @@ def _run(node: Node, stop: threading.Event) -> None:
             _drain(node, loops, outlets)
 
 
-def _loops(node: Node) -> list[ServiceLoop]:
+def _loops(node: Node, scheduler: BackgroundScheduler) -> list[ServiceLoop]:
     services: list[tuple[str, Callable[[float], bool]]] = [("planning", node.planning.run_once)]
     services += [
         (f"synthesizing-{number}", service.run_once)
         for number, service in enumerate(node.synthesizing)
     ]
     services.append(("reporting", node.reporting.run_once))
+    services.append(("keeping-time", lambda now: keep_time(scheduler)))
     if node.rulebook is not None:
         services.append(("configuring", node.rulebook.run_once))
     if node.shipper is not None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_node import bootstrap
 from dicom_node.domain.errors import ConfigurationError
@@ -16,7 +19,7 @@ from dicom_node.network.choosing import AnyStoreClient
 from dicom_node.ports import NewVersion, Version
 from dicom_node.settings import Settings, load
 from dicom_node.supervisor.locking import sole_owner
-from dicom_node.supervisor.periodic import Watermark, schedule
+from dicom_node.supervisor.periodic import Every, Watermark, keep_time, schedule
 
 
 def test_a_data_folder_has_one_owner_and_the_other_is_told_which(tmp_path: Path) -> None:
@@ -60,6 +63,28 @@ def test_the_watermark_tells_a_change_once(capfd: pytest.CaptureFixture[str]) ->
     logged = capfd.readouterr().out
     assert logged.count("too full") == 1
     assert logged.count("room again") == 1
+
+
+def test_periodic_work_goes_on_when_the_clock_is_set_back_a_year() -> None:
+    scheduler, done = BackgroundScheduler(timezone="UTC"), threading.Event()
+    scheduler.add_job(done.set, Every(3600.0), id="work")
+    assert not keep_time(scheduler), "it does not run yet"
+    scheduler.start()
+    try:
+        assert not keep_time(scheduler)
+        scheduler.modify_job("work", next_run_time=datetime.now(UTC) + timedelta(days=365))
+        assert keep_time(scheduler)
+        assert done.wait(10)
+        assert scheduler.get_job("work").next_run_time - datetime.now(UTC) < timedelta(hours=2)
+    finally:
+        scheduler.shutdown()
+
+
+def test_periodic_work_is_done_once_when_the_clock_jumps_from_1970_to_today() -> None:
+    now = datetime.now(UTC)
+    assert Every(30.0).get_next_fire_time(datetime.fromtimestamp(0, UTC), now) == (
+        now + timedelta(seconds=30)
+    )
 
 
 def test_a_bell_wakes_everybody_who_listens() -> None:
