@@ -43,6 +43,7 @@ _OWNER_ALONE: Final = 0o077
 _CALLERS_END_WITHIN_S: Final = 3.0
 _WORK_ENDS_WITHIN_S: Final = 6.0
 _CUT_WORK_ENDS_WITHIN_S: Final = 3.0
+_LAST_WORDS_S: Final = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -74,7 +75,11 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
     logs.configure()
     give_back_large_blocks()
     stop = threading.Event()
-    with stop_on_signal(stop), sole_owner(settings.node.data_dir):
+    with (
+        stop_on_signal(stop),
+        _no_later_than(EXIT_WITHIN_S, stop),
+        sole_owner(settings.node.data_dir),
+    ):
         node = build(settings)
         try:
             node.recovering.at_start(node.clock())
@@ -119,12 +124,12 @@ def _run(node: Node, stop: threading.Event) -> None:
                 engine.warm_up()
         stop.wait()
     finally:
-        with _no_later_than(EXIT_WITHIN_S):
-            if scheduler.running:
-                scheduler.shutdown(wait=False)
-            if console is not None:
-                console.stop()
-            _drain(node, loops, outlets)
+        stop.set()  # also when something failed: the time there is runs from now on
+        if scheduler.running:
+            scheduler.shutdown(wait=False)
+        if console is not None:
+            console.stop()
+        _drain(node, loops, outlets)
 
 
 def _loops(node: Node, scheduler: BackgroundScheduler) -> list[ServiceLoop]:
@@ -191,20 +196,27 @@ def _join(loops: list[ServiceLoop], within_s: float) -> list[str]:
 
 
 @contextlib.contextmanager
-def _no_later_than(seconds: float) -> Iterator[None]:
-    """End the process if what is inside takes longer: it is made to be cut at any point."""
+def _no_later_than(seconds: float, stop: threading.Event) -> Iterator[None]:
+    """End the process so long after it was to stop, whatever it does, also while it starts: it is
+    made to be cut at any point.
+    """
+    ended = threading.Event()
 
-    def leave() -> None:
-        _log.error("the node could not stop in time and leaves; its work is given back at start")
-        _exit_now()
+    def watch() -> None:
+        stop.wait()
+        if not ended.wait(seconds):
+            _exit_now(
+                lambda: _log.error(
+                    "the node could not stop in time and leaves; its work is given back at start"
+                )
+            )
 
-    timer = threading.Timer(seconds, leave)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=watch, name="end", daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        ended.set()
+        stop.set()
 
 
 def _leave_nobody_behind() -> None:
@@ -218,11 +230,22 @@ def _leave_nobody_behind() -> None:
     for thread in others:
         thread.join(max(0.0, until - time.monotonic()))
     if any(thread.is_alive() for thread in others):
-        _log.warning("threads of broken associations are left behind", count=len(others))
-        _exit_now()
+        _exit_now(
+            lambda: _log.warning(
+                "threads of broken associations are left behind", count=len(others)
+            )
+        )
 
 
-def _exit_now() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+def _exit_now(last_words: Callable[[], None]) -> None:
+    """Leave without looking back; whoever reads the log may have stopped to do so."""
+
+    def speak() -> None:
+        last_words()
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+    speaker = threading.Thread(target=speak, name="last-words", daemon=True)
+    speaker.start()
+    speaker.join(_LAST_WORDS_S)
     os._exit(0)
