@@ -1,4 +1,8 @@
-"""SIGTERM and SIGINT: the first asks for an orderly end, the second ends the process at once."""
+"""SIGTERM and SIGINT: the first asks for an orderly end, the second ends the process at once.
+
+SIGHUP, by which other services are told to read their configuration, is only noted: that file and
+the certificates are watched. To a node at a terminal it says that this is gone, and ends it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -15,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["stop_on_signal"]
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+_STDIN: Final = 0
+
+_log = structlog.get_logger(__name__)
 
 
 @contextlib.contextmanager
@@ -29,7 +39,8 @@ def stop_on_signal(stop: threading.Event) -> Iterator[None]:
     # each signal's number to a pipe instead, and a thread reads it.
     incoming, outgoing = os.pipe()
     os.set_blocking(outgoing, False)
-    before = {number: signal.signal(number, _noted) for number in _SIGNALS}
+    noted = _SIGNALS if os.isatty(_STDIN) else (*_SIGNALS, signal.SIGHUP)
+    before = {number: signal.signal(number, _noted) for number in noted}
     before_fd = signal.set_wakeup_fd(outgoing, warn_on_full_buffer=False)
     watch = threading.Thread(target=_watch, args=(incoming, stop), name="signals", daemon=True)
     watch.start()
@@ -50,6 +61,8 @@ def _noted(number: int, frame: FrameType | None) -> None:
 def _watch(incoming: int, stop: threading.Event) -> None:
     try:
         while arrived := os.read(incoming, 1):
+            if arrived[0] == signal.SIGHUP:
+                _log.info("SIGHUP changes nothing: configuration and certificates are watched")
             if arrived[0] not in _SIGNALS:
                 continue
             if stop.is_set():

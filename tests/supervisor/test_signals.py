@@ -37,6 +37,31 @@ def test_a_signal_at_any_moment_of_the_wait_is_seen() -> None:
     assert done.stdout == "every signal was seen\n", done.stderr
 
 
+HANG_UP = """
+import os, signal, threading
+from dicom_node.supervisor.signals import stop_on_signal
+stop = threading.Event()
+with stop_on_signal(stop):
+    os.kill(os.getpid(), signal.SIGHUP)
+    print(stop.wait(0.5), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    print(stop.wait(5))
+"""
+
+
+def test_a_service_is_not_ended_by_the_signal_to_read_its_configuration() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANG_UP],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if "SIGHUP" not in line] == ["False", "True"]
+
+
 SECOND = """
 import sys, threading, time
 from dicom_node.supervisor.signals import stop_on_signal
