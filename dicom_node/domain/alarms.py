@@ -154,7 +154,7 @@ def advance(
         seen = {(each.cause, each.subject): each for each in troubles if rule.wants(each)}
         for trouble in seen.values():
             key = AlarmKey(rule.name, trouble.cause, trouble.subject)
-            before = alarms.get(key) or Alarm(since=now, problem=trouble.problem)
+            before = _of_the_past(alarms.get(key) or Alarm(since=now, problem=trouble.problem), now)
             turn = _turn(rule, before, trouble, now)
             if turn is None:
                 kept[key] = replace(
@@ -178,6 +178,12 @@ def advance(
                     Notice(rule=rule.name, turn=Turn.ENDED, trouble=gone, since=alarm.since, at=now)
                 )
     return kept, tuple(notices)
+
+
+def _of_the_past(alarm: Alarm, now: float) -> Alarm:
+    """The same; a clock that was set back since must not keep anybody from being told."""
+    told_at = None if alarm.told_at is None else min(alarm.told_at, now)
+    return replace(alarm, since=min(alarm.since, now), told_at=told_at)
 
 
 def _turn(rule: AlarmRule, before: Alarm, trouble: Trouble, now: float) -> Turn | None:

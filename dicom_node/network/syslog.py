@@ -93,7 +93,8 @@ class SyslogShipper:
         """Send what is due; whether something was sent. A receiver that is away is called again
         after a while, and the log tells of it once.
         """
-        if now < self._not_before:
+        # A clock that was set back must not make the wait any longer.
+        if 0.0 < self._not_before - now <= _AWAY_S:
             return False
         try:
             sent = self.send(now)

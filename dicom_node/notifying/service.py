@@ -71,7 +71,7 @@ class Notifying:
             saved = self._look(saved, now)
             self._looked_at = now
         self._saved = saved
-        letter = next((each for each in saved.letters if each.due_at <= now), None)
+        letter = next((each for each in saved.letters if self._is_due(each, now)), None)
         if letter is None or self.stopping():
             return False
         remains = self._send(letter, now)
@@ -80,6 +80,10 @@ class Notifying:
             Saved(alarms=saved.alarms, letters=tuple(each for each in letters if each is not None))
         )
         return True
+
+    def _is_due(self, letter: Letter, now: float) -> bool:
+        # A clock that was set back must not make the wait any longer.
+        return not 0.0 < letter.due_at - now <= self.retry.max_s
 
     def _read(self) -> Saved:
         saved = self.outbox.read()

@@ -10,6 +10,7 @@ from dicom_node.domain.commitments import Commitment, Heard, Reference
 from dicom_node.domain.deliveries import DeliveryEvent, DeliveryState
 from dicom_node.store import schema
 from dicom_node.store.transitions import change_delivery
+from dicom_node.store.waiting import is_due, of_the_future
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def ask(
         .where(
             _deliveries.c.state == DeliveryState.STORED.value,
             _deliveries.c.destination == destination,
-            _deliveries.c.not_before <= now,
+            is_due(_deliveries, now),
         )
         .order_by(_deliveries.c.id)
         .limit(1)
@@ -114,9 +115,8 @@ def expire(
     now: float,
 ) -> int:
     """See `ports.CommitmentLedger.expire_commitments`."""
-    rows = _open(
-        connection, sa.and_(_t.c.answer_by <= now, _deliveries.c.destination == destination)
-    )
+    overdue = sa.or_(_t.c.answer_by <= now, of_the_future(_t.c.asked_at, now))
+    rows = _open(connection, sa.and_(overdue, _deliveries.c.destination == destination))
     for row in rows:
         delay_s = delay_of(_delivery(connection, row.delivery_id).failures + 1)
         _ask_again(

@@ -11,6 +11,7 @@ from dicom_node.domain.commitments import Demand, DemandEvent, DemandState, Refe
 from dicom_node.domain.errors import LeaseLostError
 from dicom_node.store import schema
 from dicom_node.store.database import insert_new
+from dicom_node.store.waiting import is_due, of_the_future
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def lease(connection: sa.Connection, now: float, lease_s: float) -> Demand | Non
     """See `ports.CommitmentLedger.lease_demand`."""
     row = connection.execute(
         sa.select(_t)
-        .where(_t.c.state == DemandState.WAITING.value, _t.c.not_before <= now)
+        .where(_t.c.state == DemandState.WAITING.value, is_due(_t, now))
         .order_by(_t.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -141,7 +142,10 @@ def put_back(connection: sa.Connection, now: float) -> int:
     """Demands whose lease ran out wait again; how many."""
     rows = connection.execute(
         sa.select(_t)
-        .where(_t.c.state == DemandState.REPORTING.value, _t.c.lease_until <= now)
+        .where(
+            _t.c.state == DemandState.REPORTING.value,
+            sa.or_(_t.c.lease_until <= now, of_the_future(_t.c.updated_at, now)),
+        )
         .with_for_update(skip_locked=True)
     ).all()
     for row in rows:

@@ -17,7 +17,15 @@ from dicom_node.store.transitions import change_delivery, change_job
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["count", "is_due", "next_due", "put_back", "quarantine_strays", "untried"]
+__all__ = [
+    "count",
+    "is_due",
+    "next_due",
+    "of_the_future",
+    "put_back",
+    "quarantine_strays",
+    "untried",
+]
 
 _jobs, _deliveries = schema.jobs, schema.deliveries
 
@@ -43,7 +51,12 @@ def is_due(table: sa.Table, now: float) -> sa.ColumnElement[bool]:
     """Whether a waiting row may be leased: its time has come, or it was set by a clock that has
     been set back since, and nobody knows how long it would wait.
     """
-    return sa.or_(table.c.not_before <= now, table.c.updated_at > now + CLOCK_WENT_BACK_S)
+    return sa.or_(table.c.not_before <= now, of_the_future(table.c.updated_at, now))
+
+
+def of_the_future(moment: sa.Column[Any], now: float) -> sa.ColumnElement[bool]:
+    """Whether a clock that has been set back since wrote a time."""
+    return moment > now + CLOCK_WENT_BACK_S
 
 
 def put_back(connection: sa.Connection, now: float, *, expired_by: float | None) -> int:

@@ -39,6 +39,17 @@ def test_a_destination_is_told_once_it_is_away_for_long_enough_and_when_it_is_ba
     assert watch.alarms == {}
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_from_being_told() -> None:
+    watch = Watch(replace(RULE, repeat_s=100))
+    assert watch.look(1e9, AWAY) == []
+    assert watch.look(0, AWAY) == []
+    assert watch.look(60, AWAY) == [Turn.BEGAN]
+    watch = Watch(replace(RULE, after_s=0, repeat_s=100))
+    assert watch.look(1e9, AWAY) == [Turn.BEGAN]
+    assert watch.look(0, AWAY) == []
+    assert watch.look(100, AWAY) == [Turn.GOES_ON]
+
+
 def test_one_that_comes_and_goes_begins_anew_and_nobody_is_told() -> None:
     watch = Watch()
     for now in range(0, 600, 50):

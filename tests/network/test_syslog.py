@@ -162,6 +162,18 @@ def test_what_happens_while_the_receiver_is_away_arrives_later_once(site: Site) 
     receiver.close()
 
 
+def test_a_clock_that_is_set_back_does_not_prolong_the_wait_for_the_receiver(site: Site) -> None:
+    port = free_port()
+    shipper = site.shipper(port)
+    site.trail.record(MESSAGE)
+    assert not shipper.run_once(1e9)
+    receiver = Receiver(site.authority, site.pair, port)
+    assert not shipper.run_once(1e9 + 1.0)
+    assert shipper.run_once(1e9 - 3600.0)
+    shipper.close()
+    receiver.close()
+
+
 def test_a_receiver_that_restarts_gets_what_follows(site: Site) -> None:
     first = Receiver(site.authority, site.pair)
     shipper = site.shipper(first.port)

@@ -183,6 +183,20 @@ def test_what_was_not_taken_is_sent_again_to_that_channel_alone_also_after_a_res
     assert (len(site.mail.taken), len(site.hook.taken)) == (1, 1)
 
 
+def test_a_message_does_not_wait_for_a_clock_that_was_set_back(site: Site) -> None:
+    site.ledger.images = 1
+    site.mail.error = PeerError("away")
+    node = site.started()
+    while node.run_once(300 * DAY_S):
+        pass
+    assert not site.mail.taken
+    site.mail.error = None
+    assert not node.run_once(300 * DAY_S + 5)
+    while node.run_once(0.0):
+        pass
+    assert len(site.mail.taken) == 1
+
+
 def test_a_channel_that_never_takes_it_is_given_up_and_does_not_hold_up_the_other(
     site: Site,
 ) -> None:

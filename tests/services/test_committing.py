@@ -228,6 +228,23 @@ def test_reports_that_never_come_end_in_quarantine_and_a_person_lets_it_go_on(si
     assert site.state is DeliveryState.COMMITTED
 
 
+def test_an_asking_does_not_wait_for_a_clock_that_was_set_back(site: Site) -> None:
+    site.clock.advance(-365 * 86_400.0)
+    site.run()
+    assert len(site.archive.asked) == 1
+
+
+def test_a_report_that_is_awaited_for_a_year_after_the_clock_was_set_back_is_asked_for_again(
+    site: Site,
+) -> None:
+    site.run()
+    site.clock.advance(-365 * 86_400.0)
+    assert site.run()
+    site.clock.advance(5.0)
+    site.run()
+    assert len({each.transaction_uid for each in site.archive.asked}) == 2
+
+
 def test_a_late_report_is_believed_while_nothing_was_sent_since(site: Site) -> None:
     site.run()
     site.clock.advance(600.0)

@@ -117,6 +117,14 @@ def test_an_object_whose_file_was_let_go_is_not_committed(site: Site) -> None:
     assert site.modality.reports[0].failed == {"1.2.3.1": 0x0112}
 
 
+def test_a_demand_does_not_wait_for_a_clock_that_was_set_back(site: Site) -> None:
+    site.ledger.record_image(rows.image(1), 1.0)
+    site.ask(reference(1))
+    site.clock.advance(-365 * 86_400.0)
+    site.run(2)
+    assert len(site.modality.reports) == 1
+
+
 def test_a_report_that_does_not_get_through_is_sent_again(site: Site) -> None:
     site.ledger.record_image(rows.image(1), 1.0)
     site.modality.fails = 2
