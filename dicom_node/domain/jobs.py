@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from dicom_node.domain.writing import Form
     from synthesis.types import ViewSet
 
-__all__ = ["JOB_TABLE", "Job", "JobEvent", "JobState", "Order", "Target", "advance"]
+__all__ = ["JOB_TABLE", "Job", "JobEvent", "JobState", "Order", "Target", "advance", "rest_s"]
+
+_NO_REST: Final = 3
+_FIRST_REST_S: Final = 5.0
+_LONGEST_REST_S: Final = 60.0
 
 
 class JobState(StrEnum):
@@ -63,6 +67,18 @@ def advance(state: JobState, event: JobEvent) -> JobState:
         return JOB_TABLE[state, event]
     except KeyError:
         raise IntegrityError(f"a job that is {state} cannot be {event}") from None
+
+
+def rest_s(lost_leases: int) -> float:
+    """Seconds that a job waits after the node stopped under it so often.
+
+    Nobody knows whether the job stopped the node or was there by chance. The first times it is
+    taken up at once; then others come first, which a job that stops the node would keep from ever
+    being done, and one that was there by chance would seldom be there again.
+    """
+    if lost_leases <= _NO_REST:
+        return 0.0
+    return min(_FIRST_REST_S * 2.0 ** min(lost_leases - _NO_REST - 1, 10), _LONGEST_REST_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ class Synthesizing:
     retry: RetryPolicy = field(
         default_factory=lambda: RetryPolicy(first_s=10.0, factor=3.0, max_s=600.0, attempts=3)
     )
-    max_lost_leases: int = 20
+    max_lost_leases: int = 50
     no_room_s: float = 60.0
     stopping: Callable[[], bool] = lambda: False
     _owing: Owing = field(default_factory=Owing, init=False, repr=False)

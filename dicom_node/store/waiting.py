@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from dicom_node.domain.deliveries import DeliveryEvent, DeliveryState, stray_reason
-from dicom_node.domain.jobs import JobEvent, JobState
+from dicom_node.domain.jobs import JobEvent, JobState, rest_s
 from dicom_node.store import schema
 from dicom_node.store.transitions import change_delivery, change_job
 
@@ -64,13 +64,15 @@ def put_back(connection: sa.Connection, now: float, *, expired_by: float | None)
     detail = "the node stopped" if expired_by is None else "the lease ran out"
     leased_jobs = _leased(connection, _jobs, JobState.RUNNING.value, expired_by)
     for row in leased_jobs:
+        lost = row.lost_leases + 1
         change_job(
             connection,
             row,
             JobEvent.LEASE_EXPIRED,
             now,
             detail=detail,
-            lost_leases=row.lost_leases + 1,
+            lost_leases=lost,
+            not_before=now + rest_s(lost),
         )
     leased_deliveries = _leased(connection, _deliveries, DeliveryState.SENDING.value, expired_by)
     for row in leased_deliveries:

@@ -540,7 +540,14 @@ class MemoryLedger:
             until = job.value.lease_until
             if until is not None and is_over(until):
                 lost = job.value.lost_leases + 1
-                self._change_job(job, JobEvent.LEASE_EXPIRED, now, detail, lost_leases=lost)
+                self._change_job(
+                    job,
+                    JobEvent.LEASE_EXPIRED,
+                    now,
+                    detail,
+                    lost_leases=lost,
+                    not_before=now + job_domain.rest_s(lost),
+                )
                 count += 1
         for delivery in self._deliveries:
             until = delivery.value.lease_until

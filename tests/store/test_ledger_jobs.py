@@ -189,6 +189,23 @@ def test_a_lease_that_ran_out_puts_the_job_back(ledger: Ledger) -> None:
     assert leased(ledger, 80.0).attempts == 2
 
 
+def test_a_job_under_which_the_node_stops_again_and_again_lets_others_go_first(
+    ledger: Ledger,
+) -> None:
+    rows.queue(ledger, 1, 10.0)
+    rows.queue(ledger, 2, 10.0)
+    first = leased(ledger, 20.0).key
+    rests = []
+    for _ in range(9):
+        ledger.requeue_leases(100.0)
+        (row,) = [row for row in ledger.jobs() if row.job.key == first]
+        rests.append(row.job.not_before - 100.0)
+        assert leased(ledger, 100.0 + rests[-1]).key == first
+    assert rests == [0.0, 0.0, 0.0, 5.0, 10.0, 20.0, 40.0, 60.0, 60.0]
+    ledger.requeue_leases(100.0)
+    assert leased(ledger, 100.0).key != first
+
+
 @pytest.mark.parametrize("deed", ["finish", "fail", "give up"])
 @pytest.mark.parametrize("successor", ["waits", "runs", "done"])
 def test_a_worker_whose_lease_ran_out_cannot_overwrite_its_successor(
