@@ -341,7 +341,9 @@ def build(
             outlets=outlets,
             rulebook=rulebook,
             desk=desk,
-            reporting=Reporting(ledger=ledger, client=commitment, clock=clock, jitter=jitter),
+            reporting=Reporting(
+                ledger=ledger, spool=spool, client=commitment, clock=clock, jitter=jitter
+            ),
             recovering=Recovering(
                 ledger=ledger,
                 spool=spool,

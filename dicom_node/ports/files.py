@@ -33,6 +33,10 @@ class Spool(Protocol):
         """Where the file lies; it need not exist."""
         ...
 
+    def holds(self, digest: str, size_bytes: int) -> bool:
+        """Whether the file is there in its whole length; its bytes are not read."""
+        ...
+
     def read(self, digest: str) -> bytes:
         """The file's bytes.
 

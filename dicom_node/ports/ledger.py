@@ -267,8 +267,15 @@ class CommitmentLedger(Protocol):
         """The oldest demand that is due, now being reported on."""
         ...
 
-    def judge(self, references: Sequence[Reference]) -> dict[str, int | None]:
-        """SOP Instance UID -> None when we hold it durably, or the Failure Reason (0008,1197)."""
+    def judge(
+        self, references: Sequence[Reference], is_there: Callable[[str, int], bool]
+    ) -> dict[str, int | None]:
+        """SOP Instance UID -> None when we hold it durably, or the Failure Reason (0008,1197).
+
+        Args:
+            references: To judge.
+            is_there: Whether the file of a digest is there, with so many bytes.
+        """
         ...
 
     def finish_demand(self, demand: Demand, now: float) -> None:

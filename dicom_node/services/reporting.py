@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dicom_node.domain.commitments import Demand, Reference
-    from dicom_node.ports import Clock, CommitmentLedger, ReportClient
+    from dicom_node.ports import Clock, CommitmentLedger, ReportClient, Spool
 
 __all__ = ["Demanding", "Reporting"]
 
@@ -71,13 +71,15 @@ class Demanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporting:
-    """Reports from the ledger: what is in it is committed, as only durable objects come there.
+    """Reports from the ledger: what is in it is committed, as only durable objects come there, as
+    long as nobody took their files away. Who is told of a loss sends again, which heals it.
 
     An instance that is not there yet may be on its way over another association, so it is given
     some time before it is reported as failed.
 
     Attributes:
         ledger: Demands, and what we hold.
+        spool: Where that lies.
         client: Speaks to the peers.
         clock: Unix seconds.
         jitter: Draws from [0, 1).
@@ -88,6 +90,7 @@ class Reporting:
     """
 
     ledger: CommitmentLedger
+    spool: Spool
     client: ReportClient
     clock: Clock
     jitter: Callable[[], float]
@@ -116,7 +119,7 @@ class Reporting:
         return True
 
     def _report(self, demand: Demand, log: structlog.typing.FilteringBoundLogger) -> None:
-        judged = self.ledger.judge(demand.references)
+        judged = self.ledger.judge(demand.references, self.spool.holds)
         failed = {uid: reason for uid, reason in judged.items() if reason is not None}
         now = self.clock()
         if failed and 0.0 <= now - demand.received_at < self.grace_s:

@@ -14,7 +14,7 @@ from dicom_node.store.database import insert_new
 from dicom_node.store.waiting import is_due, of_the_future
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["fail", "finish", "judge", "lease", "put_back", "record"]
 
@@ -96,19 +96,32 @@ def lease(connection: sa.Connection, now: float, lease_s: float) -> Demand | Non
     )
 
 
-def judge(connection: sa.Connection, references: Sequence[Reference]) -> dict[str, int | None]:
+def judge(
+    connection: sa.Connection,
+    references: Sequence[Reference],
+    is_there: Callable[[str, int], bool],
+) -> dict[str, int | None]:
     """See `ports.CommitmentLedger.judge`."""
     held: dict[str, str] = {}
     uids = [each.sop_instance_uid for each in references]
     for start in range(0, len(uids), _AT_ONCE):
         rows = connection.execute(
-            sa.select(_images.c.sop_instance_uid, _images.c.sop_class_uid).where(
+            sa.select(
+                _images.c.sop_instance_uid,
+                _images.c.sop_class_uid,
+                _images.c.digest,
+                _images.c.size_bytes,
+            ).where(
                 _images.c.sop_instance_uid.in_(uids[start : start + _AT_ONCE]),
                 sa.not_(_images.c.conflicting),
                 _images.c.file_removed_at.is_(None),
             )
         )
-        held.update((row.sop_instance_uid, row.sop_class_uid) for row in rows)
+        held.update(
+            (row.sop_instance_uid, row.sop_class_uid)
+            for row in rows
+            if is_there(row.digest, row.size_bytes)
+        )
 
     def reason(reference: Reference) -> int | None:
         found = held.get(reference.sop_instance_uid)

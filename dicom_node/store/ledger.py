@@ -320,10 +320,12 @@ class SqlLedger:
         with self._database.write() as connection:
             return demands.lease(connection, now, lease_s)
 
-    def judge(self, references: Sequence[Reference]) -> dict[str, int | None]:
+    def judge(
+        self, references: Sequence[Reference], is_there: Callable[[str, int], bool]
+    ) -> dict[str, int | None]:
         """See `ports.CommitmentLedger.judge`."""
         with self._database.read() as connection:
-            return demands.judge(connection, references)
+            return demands.judge(connection, references, is_there)
 
     def finish_demand(self, demand: Demand, now: float) -> None:
         """See `ports.CommitmentLedger.finish_demand`."""

@@ -104,6 +104,13 @@ class FileSpool:
             raise IntegrityError("a spooled file is named by 64 hexadecimal digits")
         return self._root / digest[:2] / f"{digest}.dcm"
 
+    def holds(self, digest: str, size_bytes: int) -> bool:
+        """See `ports.Spool.holds`."""
+        try:
+            return self.path(digest).stat().st_size == size_bytes
+        except FileNotFoundError:
+            return False
+
     def read(self, digest: str) -> bytes:
         """See `ports.Spool.read`."""
         try:

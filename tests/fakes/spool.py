@@ -35,6 +35,9 @@ class MemorySpool:
     def path(self, digest: str) -> Path:
         return Path("/memory") / f"{digest}.dcm"
 
+    def holds(self, digest: str, size_bytes: int) -> bool:
+        return digest in self._files and len(self._files[digest][0]) == size_bytes
+
     def read(self, digest: str) -> bytes:
         if digest not in self._files:
             raise IntegrityError("missing")

@@ -15,6 +15,7 @@ from dicom_node.services.reporting import Demanding, Reporting
 from tests.fakes import rows
 from tests.fakes.clock import ManualClock
 from tests.fakes.database import emptied_ledger, fresh_ledger
+from tests.fakes.spool import MemorySpool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +43,21 @@ class Modality:
         self.reports.append(report)
 
 
+class Files(MemorySpool):
+    """Holds what the rows speak of, but for what is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost: set[str] = set()
+
+    def holds(self, digest: str, size_bytes: int) -> bool:
+        return digest not in self.lost
+
+
 class Site:
     def __init__(self, ledger: SqlLedger) -> None:
         self.ledger, self.clock, self.modality = ledger, ManualClock(), Modality()
+        self.spool = Files()
 
     def ask(self, *references: Reference, uid: str = "2.25.5") -> bool:
         service = Demanding(ledger=self.ledger, clock=self.clock)
@@ -54,6 +67,7 @@ class Site:
         """Let so many seconds pass, a turn every second."""
         service = Reporting(
             ledger=self.ledger,
+            spool=self.spool,
             client=self.modality,
             clock=self.clock,
             jitter=lambda: 0.0,
@@ -115,6 +129,16 @@ def test_an_object_whose_file_was_let_go_is_not_committed(site: Site) -> None:
     site.ask(reference(1))
     site.run()
     assert site.modality.reports[0].failed == {"1.2.3.1": 0x0112}
+
+
+def test_an_object_whose_file_somebody_took_away_is_not_committed(site: Site) -> None:
+    site.ledger.record_image(rows.image(1), 1.0)
+    site.ledger.record_image(rows.image(2), 1.0)
+    site.spool.lost.add(rows.image(2).digest)
+    site.ask(reference(1), reference(2))
+    site.run()
+    assert site.modality.reports[0].committed == {"1.2.3.1"}
+    assert site.modality.reports[0].failed == {"1.2.3.2": 0x0112}
 
 
 def test_a_demand_does_not_wait_for_a_clock_that_was_set_back(site: Site) -> None:

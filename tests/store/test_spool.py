@@ -47,6 +47,14 @@ def test_reading_what_is_not_there_is_an_integrity_error(spool: Spool) -> None:
         spool.read("0" * 64)
 
 
+def test_a_file_is_held_while_it_is_there_in_its_whole_length(spool: Spool) -> None:
+    digest = spool.put(ABC).digest
+    assert spool.holds(digest, 3)
+    assert not spool.holds(digest, 4)
+    spool.remove(digest)
+    assert not spool.holds(digest, 3)
+
+
 def test_a_removed_file_is_gone_and_removing_again_does_nothing(spool: Spool) -> None:
     digest = spool.put(ABC).digest
     assert spool.remove(digest) is True
