@@ -65,8 +65,7 @@ class AuditTrail:
         self._last = START
         self._size = -1
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._file = _opened(path)
         except OSError as error:
             raise ConfigurationError(
                 f"audit.file: {path} cannot be used: {error.strerror}"
@@ -102,6 +101,7 @@ class AuditTrail:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         with self._lock:
+            self._follow()
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
                 if os.fstat(self._file).st_size != self._size:
@@ -109,6 +109,17 @@ class AuditTrail:
                 yield
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _follow(self) -> None:
+        """Write where the path leads, not into a file that was deleted or moved away."""
+        ours = os.fstat(self._file)
+        with contextlib.suppress(FileNotFoundError):
+            there = self.path.stat()
+            if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+                return
+        new = _opened(self.path)
+        os.close(self._file)
+        self._file, self._size = new, -1
 
     def _resume(self) -> None:
         """Find the last whole line; what follows it is cut off."""
@@ -124,8 +135,10 @@ class AuditTrail:
         if last is None:
             _log.error("the last record of the audit trail is no record; a new chain begins")
             last = START
-        head = head_of(head_path(self.path))
-        if head is not None and head[0] > last.number:
+        # What is kept beside the file may be gone with it.
+        known = (self._last.number, self._last.digest)
+        head = max(head_of(head_path(self.path)) or known, known)
+        if head[0] > last.number:
             # Going on from what was cut off keeps the gap visible to whoever follows the chain.
             _log.error(
                 "records are missing at the end of the audit trail", last=last.number, were=head[0]
@@ -139,6 +152,11 @@ class AuditTrail:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(f"{link.number} {link.digest}\n")
         temporary.replace(head_path(self.path))
+
+
+def _opened(path: Path) -> int:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def verify_file(path: Path) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -148,6 +149,22 @@ def test_records_that_were_cut_off_stay_missing_after_a_restart(path: Path) -> N
     trail.close()
     assert [log["log_level"] for log in logs] == ["error"]
     assert "record 4 does not follow" in verify_file(path).problem
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_trail_that_is_taken_away_begins_anew_and_what_is_missing_shows(
+    path: Path, what: str
+) -> None:
+    trail = open_trail(path)
+    trail.record(MESSAGE)
+    path.unlink() if what == "file" else shutil.rmtree(path.parent)
+    with capture_logs() as logs:
+        trail.record(MESSAGE)
+    trail.record(MESSAGE)
+    trail.close()
+    assert [log["event"] for log in logs] == ["records are missing at the end of the audit trail"]
+    assert [line.split(b"\t")[0] for line in lines(path)] == [b"7", b"8"]
+    assert "does not follow" in verify_file(path).problem
 
 
 def test_threads_and_other_processes_write_one_chain(path: Path) -> None:
