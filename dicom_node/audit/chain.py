@@ -95,7 +95,7 @@ def head_of(path: Path) -> tuple[int, str] | None:
     try:
         number, digest = path.read_text(encoding="ascii").split()
         return int(number), digest
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from typing import TYPE_CHECKING
@@ -43,13 +44,15 @@ class NodeLife:
         self._trail.record(application_activity(self._ae_title, user, starts=True))
         try:
             before = self._known.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
+        except (OSError, ValueError):
             before = ""
         if before != self._configuration:
             self._trail.record(configuration_changed(self._ae_title, user, self._configuration))
-            descriptor = os.open(self._known, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(self._configuration + "\n")
+            # Not written, on a disk that is full, it is told once more at the next start.
+            with contextlib.suppress(OSError):
+                descriptor = os.open(self._known, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                    file.write(self._configuration + "\n")
 
     def stops(self) -> None:
         """The node has ended its work."""

@@ -7,7 +7,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
-from dicom_node.domain.errors import ConfigurationError
+from dicom_node.domain.errors import CapacityError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,7 @@ def sole_owner(data_dir: Path, *, restoring: bool = False) -> Iterator[None]:
 
     Raises:
         ConfigurationError: Another process owns it, it cannot be used, or a restore did not end.
+        CapacityError: Its disk is full.
     """
     path = data_dir / LOCK_FILE
     try:
@@ -73,7 +74,16 @@ def sole_owner(data_dir: Path, *, restoring: bool = False) -> Iterator[None]:
                 f"node.data_dir: a restore into {data_dir} did not end: run it again, or empty the "
                 "folder"
             )
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        _sign(file.fileno(), data_dir)
         yield
+
+
+def _sign(lock: int, data_dir: Path) -> None:
+    # Past the file's buffer, which would be written again when it is closed.
+    try:
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+    except OSError as error:
+        raise CapacityError(
+            f"node.data_dir: {data_dir} cannot be written: {error.strerror}"
+        ) from error

@@ -13,7 +13,7 @@ import yaml
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from dicom_node import bootstrap
-from dicom_node.domain.errors import ConfigurationError
+from dicom_node.domain.errors import CapacityError, ConfigurationError
 from dicom_node.engine.client import ChildEngine
 from dicom_node.network.choosing import AnyStoreClient
 from dicom_node.ports import NewVersion, Version
@@ -39,6 +39,15 @@ def test_a_data_folder_has_one_owner_and_the_other_is_told_which(tmp_path: Path)
             pass
         other.kill()
     with sole_owner(tmp_path / "data"):
+        pass
+
+
+def test_a_data_folder_on_a_full_disk_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "node.lock").symlink_to("/dev/full")
+    with (
+        pytest.raises(CapacityError, match=r"node\.data_dir: .* cannot be written"),
+        sole_owner(tmp_path),
+    ):
         pass
 
 
