@@ -164,7 +164,8 @@ def finish(connection: sa.Connection, delivery: Delivery, *, commitment: bool, n
     if left:
         raise IntegrityError(f"delivery {row.id} cannot finish: {left} instances are not stored")
     event = DeliveryEvent.ALL_STORED if commitment else DeliveryEvent.ALL_STORED_NO_COMMITMENT
-    change_delivery(connection, row, event, now, last_error="")
+    # Due now: when it was due before may be a time of a clock that has been set back since.
+    change_delivery(connection, row, event, now, last_error="", not_before=now)
 
 
 def fail(

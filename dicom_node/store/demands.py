@@ -162,7 +162,7 @@ def put_back(connection: sa.Connection, now: float) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for row in rows:
-        _change(connection, row, DemandEvent.LEASE_EXPIRED, now)
+        _change(connection, row, DemandEvent.LEASE_EXPIRED, now, not_before=now)
     return len(rows)
 
 

@@ -83,6 +83,7 @@ def put_back(connection: sa.Connection, now: float, *, expired_by: float | None)
             now,
             detail=detail,
             lost_leases=row.lost_leases + 1,
+            not_before=now,
         )
     return len(leased_jobs) + len(leased_deliveries)
 

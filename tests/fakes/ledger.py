@@ -294,7 +294,7 @@ class MemoryLedger:
         if held.value.outstanding:
             raise IntegrityError("some instances are not stored")
         event = DeliveryEvent.ALL_STORED if commitment else DeliveryEvent.ALL_STORED_NO_COMMITMENT
-        self._change_delivery(held, event, now, "", last_error="")
+        self._change_delivery(held, event, now, "", last_error="", not_before=now)
 
     @_locked
     def fail_delivery(
@@ -554,7 +554,12 @@ class MemoryLedger:
             if until is not None and is_over(until):
                 lost = delivery.value.lost_leases + 1
                 self._change_delivery(
-                    delivery, DeliveryEvent.LEASE_EXPIRED, now, detail, lost_leases=lost
+                    delivery,
+                    DeliveryEvent.LEASE_EXPIRED,
+                    now,
+                    detail,
+                    lost_leases=lost,
+                    not_before=now,
                 )
                 count += 1
         return count

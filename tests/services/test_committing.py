@@ -228,6 +228,20 @@ def test_reports_that_never_come_end_in_quarantine_and_a_person_lets_it_go_on(si
     assert site.state is DeliveryState.COMMITTED
 
 
+def test_an_asking_does_not_wait_for_the_clock_of_when_the_delivery_was_made(
+    site: Site,
+) -> None:
+    site.archive.answer = yes
+    site.run()
+    rows.queue(site.ledger, 2, site.clock())
+    rows.finish(site.ledger, site.clock())
+    site.clock.advance(-365 * 86_400.0)
+    site.send()
+    site.clock.advance(1.0)
+    site.run()
+    assert len(site.archive.asked) == 2
+
+
 def test_an_asking_does_not_wait_for_a_clock_that_was_set_back(site: Site) -> None:
     site.clock.advance(-365 * 86_400.0)
     site.run()

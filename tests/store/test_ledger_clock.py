@@ -44,6 +44,22 @@ def test_a_delivery_does_not_wait_for_a_clock_that_was_set_back(ledger: Ledger) 
     assert ledger.lease_delivery("pacs", NOW - DAY_S, 60.0) is not None
 
 
+def test_what_was_taken_up_after_the_clock_was_set_back_and_given_back_is_due(
+    ledger: Ledger,
+) -> None:
+    ahead = NOW + 365 * DAY_S
+    rows.queue(ledger, 1, ahead)
+    assert ledger.lease_job(NOW, 60.0) is not None
+    assert ledger.requeue_leases(NOW + 1.0) == 1
+    rows.finish(ledger, NOW + 2.0)
+    rows.queue(ledger, 2, ahead)
+    rows.finish(ledger, ahead)
+    for again in (0.0, 2.0):
+        for _ in range(2):
+            assert ledger.lease_delivery("pacs", NOW + 3.0 + again, 60.0) is not None
+        assert ledger.requeue_leases(NOW + 4.0 + again) == 2
+
+
 def test_a_clock_that_jumps_a_year_ahead_ends_leases_and_publishes_nothing_twice(
     ledger: Ledger,
 ) -> None:
