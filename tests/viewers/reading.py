@@ -47,9 +47,20 @@ class Desk:
         self.page.locator('[data-cy="Layout-1-0"]').click()
         self.pane(1).wait_for()
 
+    def choose(self, index: int) -> None:
+        """Click into a pane.
+
+        OHIF loses what is pressed within 400 ms after a click, which might become a double click,
+        unless the mouse has moved in the pane in between.
+        """
+        self.pane(index).click()
+        box = self.pane(index).bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + box["width"] / 2 + 10, box["y"] + box["height"] / 2)
+
     def hang(self, series: int, index: int) -> None:
         """The first thumbnail of a series number into a pane."""
-        self.pane(index).click()
+        self.choose(index)
         shown = self.page.locator('[data-cy="study-browser-thumbnail"]')
         shown.filter(has_text=f"S:{series}").first.dblclick()
         wait_until(lambda: self.lit(index), WAIT_S, f"series {series} in pane {index}")
@@ -91,13 +102,12 @@ class Desk:
         lines = self.pane(index).locator("svg text")
         # The first click into a pane only chooses it, so it is made with another tool.
         self.page.locator('[data-cy="WindowLevel-btn"]').click()
-        self.page.mouse.click(x, y)
+        self.choose(index)
         self.page.locator('[data-cy="MeasurementTools-split-button-primary"]').click()
         self.page.mouse.move(x, y)
-        self.page.mouse.click(x, y)
-        self.page.mouse.move(x + 40, y, steps=4)
+        self.page.mouse.down()
         self.page.mouse.move(x + 80, y, steps=4)
-        self.page.mouse.click(x + 80, y)
+        self.page.mouse.up()
 
         def read() -> str:
             return next((text for text in lines.all_text_contents() if text.strip()), "")
