@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -219,12 +220,22 @@ def test_a_file_that_cannot_be_read_is_no_reason_to_be_silent(site: Site, tmp_pa
 
 
 def test_no_more_wait_than_may(site: Site) -> None:
-    service = site.started(retry=RetryPolicy(first_s=1e9, max_s=1e9, attempts=9))
+    site.ledger.images = 1
     site.mail.error = site.hook.error = PeerError("away")
-    for turn in range(LETTERS_AT_MOST):
-        site.ledger.images = turn % 2
+    service = site.started(retry=RetryPolicy(first_s=1e9, max_s=1e9, attempts=9))
+    service.run_once(0)
+    saved = site.outbox.read()
+    (first, *_) = saved.letters
+    waiting = [replace(first, due_at=1e9 + number) for number in range(LETTERS_AT_MOST - 1)]
+    site.outbox.write(replace(saved, letters=tuple(waiting)))
+    service = site.started(retry=RetryPolicy(first_s=1e9, max_s=1e9, attempts=9))
+    for turn in range(1, 4):  # two letters each time: it is over, it is back, it is over
+        site.ledger.images = (turn + 1) % 2
         service.run_once(turn * 10.0)
-    assert len(site.outbox.read().letters) == LETTERS_AT_MOST
+        assert len(site.outbox.read().letters) == LETTERS_AT_MOST
+    kept = site.outbox.read().letters
+    assert list(kept[:-6]) == waiting[5:]  # the oldest are given up
+    assert [each.channel for each in kept[-6:]] == ["mail", "hook"] * 3
 
 
 def test_a_template_of_a_site_is_used_and_what_is_told_is_on_the_list(site: Site) -> None:
