@@ -1,12 +1,23 @@
-"""Logging is set up once a process, so each test is one."""
+"""Logging is set up once a process, so each test has one of its own, forked from one that has
+imported the node.
+"""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Lines = Callable[..., list[dict[str, Any]]]
 
 BEGIN = """
 import logging, threading, warnings
@@ -19,19 +30,34 @@ def fail():
 """
 
 
-def lines(code: str, **environment: str) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, **environment},
-    )
-    assert "Secret" not in done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def _run(code: str, environment: dict[str, str], output: Path) -> None:
+    os.environ.update(environment)
+    with output.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    exec(BEGIN + code, {})
 
 
-def test_a_line_is_one_json_object_with_sentence_and_fields() -> None:
+@pytest.fixture
+def lines(tmp_path: Path) -> Lines:
+    """What a process that runs the code writes to either stream, each line read as JSON."""
+    fork = multiprocessing.get_context("forkserver")
+    fork.set_forkserver_preload(["dicom_node.supervisor.logs", "pytest", __name__])
+
+    def run(code: str, **environment: str) -> list[dict[str, Any]]:
+        output = tmp_path / "output"
+        process = fork.Process(target=_run, args=(code, environment, output))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        written = output.read_text()
+        assert "Secret" not in written
+        return [json.loads(line) for line in written.splitlines()]
+
+    return run
+
+
+def test_a_line_is_one_json_object_with_sentence_and_fields(lines: Lines) -> None:
     (line,) = lines("log.info('an image was received', size_bytes=7, calling_ae_title='GRÜN')")
     assert line["event"] == "an image was received"
     assert (line["size_bytes"], line["calling_ae_title"]) == (7, "GRÜN")
@@ -39,14 +65,14 @@ def test_a_line_is_one_json_object_with_sentence_and_fields() -> None:
     assert line["timestamp"].endswith("Z")
 
 
-def test_an_exception_is_told_by_class_and_place_and_not_by_its_text() -> None:
+def test_an_exception_is_told_by_class_and_place_and_not_by_its_text(lines: Lines) -> None:
     (line,) = lines("try: fail()\nexcept ValueError: log.error('it failed', exc_info=True)")
     assert line["event"] == "it failed"
     assert "ValueError" in line["error"]
     assert line["trace"][-1].endswith("fail")
 
 
-def test_exceptions_of_libraries_are_told_without_text_too() -> None:
+def test_exceptions_of_libraries_are_told_without_text_too(lines: Lines) -> None:
     (line,) = lines(
         "try: fail()\nexcept ValueError as e: logging.getLogger('pynetdicom.dul').exception(e)"
     )
@@ -54,7 +80,7 @@ def test_exceptions_of_libraries_are_told_without_text_too() -> None:
     assert "ValueError" in line["error"]
 
 
-def test_pydicom_is_silent_because_it_quotes_values() -> None:
+def test_pydicom_is_silent_because_it_quotes_values(lines: Lines) -> None:
     assert (
         lines(
             "logging.getLogger('pydicom').error('Secret^Patient')\n"
@@ -67,7 +93,7 @@ def test_pydicom_is_silent_because_it_quotes_values() -> None:
     )
 
 
-def test_what_libraries_tell_of_their_work_is_not_written() -> None:
+def test_what_libraries_tell_of_their_work_is_not_written(lines: Lines) -> None:
     code = (
         "for name in ('httpx', 'httpcore.http11', 'httpx2', 'python_multipart', 'some.library'):\n"
         "    for level in (logging.DEBUG, logging.INFO):\n"
@@ -80,7 +106,7 @@ def test_what_libraries_tell_of_their_work_is_not_written() -> None:
     assert lines(code, DICOM_NODE_LOG_LEVEL="error") == []
 
 
-def test_an_address_that_is_asked_over_the_web_is_not_written() -> None:
+def test_an_address_that_is_asked_over_the_web_is_not_written(lines: Lines) -> None:
     code = (
         "import httpx\n"
         "answer = httpx.MockTransport(lambda request: httpx.Response(200))\n"
@@ -90,12 +116,12 @@ def test_an_address_that_is_asked_over_the_web_is_not_written() -> None:
     assert lines(code, DICOM_NODE_LOG_LEVEL="debug") == []
 
 
-def test_a_thread_that_dies_is_told_without_text() -> None:
+def test_a_thread_that_dies_is_told_without_text(lines: Lines) -> None:
     (line,) = lines("t = threading.Thread(target=fail, name='some'); t.start(); t.join()")
     assert (line["event"], line["thread"]) == ("a thread died", "some")
 
 
-def test_the_level_comes_from_the_environment() -> None:
+def test_the_level_comes_from_the_environment(lines: Lines) -> None:
     code = "log.debug('detail'); log.info('sentence')"
     assert [line["event"] for line in lines(code)] == ["sentence"]
     assert len(lines(code, DICOM_NODE_LOG_LEVEL="debug")) == 2
