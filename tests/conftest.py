@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,11 @@ def _in_ci() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Two workers take a file each in turn, and the last file is run while the other worker has
+    # nothing to do. Where a file has few tests each takes long; where it has hundreds they are
+    # quick. So those with few come first.
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: sizes[item.path])
     for item in items:
         # Other programs, in real time, on a machine that others use too: a second try, which the
         # summary names (R). What is wrong fails twice.

@@ -41,8 +41,10 @@ check lint ruff check .
 check format ruff format --check .
 check types mypy
 check imports lint-imports --no-logo
-# Two at a time, a file in one place: most of the suite waits for other programs.
-check tests python -m pytest -n 2 --dist loadfile "$@"
+# Two at a time, a file in one place, in the order of tests/conftest.py: most of the suite waits for
+# other programs. Some hundred of them are the node, which is not to be compiled at each start.
+unset PYTHONDONTWRITEBYTECODE
+check tests python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
 
 echo
 if [ ${#failed[@]} -gt 0 ]; then
