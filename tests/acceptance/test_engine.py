@@ -70,7 +70,7 @@ def test_poisoned_inputs_are_quarantined_after_their_attempts_and_the_others_are
             for description in (poison, "CHEST"):
                 assert storescu(port, write(tmp_path, description)) == 0
         wait_until(
-            lambda: {job["state"] for job in node.jobs()} == {"done", "quarantined"},
+            lambda: node.states("jobs") == {"done", "quarantined"},
             240,
             f"the end of all jobs: {node.jobs()}",
         )
