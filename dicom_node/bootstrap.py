@@ -123,7 +123,7 @@ class Node:
         life: Audits start and stop; None without an audit trail.
         shipper: Brings the audit trail to a syslog receiver; None without one.
         certificates: Tells when one of ours ends.
-        fetches: Fetches studies from archives, for people of the console.
+        fetches: Service; fetches studies from archives for people of the console.
         metrics: Counts what happens.
         monitoring: Answers those who watch; None when nobody is to.
         notifying: Tells people what is wrong; None when nobody is to be told.
@@ -359,12 +359,16 @@ def build(
                 [*([tls] if tls is not None else []), *own_credentials(destinations)]
             ),
             fetches=FetchQueue(
-                Fetching(
+                fetching=Fetching(
                     archive=archive_client(us, max_object_bytes=settings.node.max_image_bytes),
                     receiver=receiver,
                     on_fetched=fetch_audit(record, ae_title=us),
                 ),
+                ledger=ledger,
+                archives=lambda: rules.now.destinations,
                 clock=clock,
+                wake=bell.ring,
+                stopping=stopping.is_set,
                 on_end=lambda state: metrics.fetches.labels(state.value).inc(),
             ),
             metrics=metrics,

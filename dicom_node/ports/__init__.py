@@ -12,6 +12,7 @@ from dicom_node.ports.accounts import AccountStore
 from dicom_node.ports.archives import Archive, FoundSeries, FoundStudy, Retrieved, StudyQuery
 from dicom_node.ports.console import ConsoleLedger
 from dicom_node.ports.engine import Engine
+from dicom_node.ports.fetches import FetchLedger
 from dicom_node.ports.figures import FigureLedger, Queues
 from dicom_node.ports.files import Spool, SpooledFile
 from dicom_node.ports.ledger import CommitmentLedger, Ledger, NodeLedger, VersionLedger
@@ -47,6 +48,7 @@ __all__ = [
     "DeliveryRow",
     "DemandReceiver",
     "Engine",
+    "FetchLedger",
     "FigureLedger",
     "FoundSeries",
     "FoundStudy",

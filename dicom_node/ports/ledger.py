@@ -10,6 +10,7 @@ from dicom_node.domain.deliveries import Delivery, DeliveryState, Outcome
 from dicom_node.domain.identifiers import JobKey
 from dicom_node.domain.jobs import Job, JobState
 from dicom_node.domain.retry import RetryPolicy
+from dicom_node.ports.fetches import FetchLedger
 from dicom_node.ports.figures import FigureLedger
 from dicom_node.ports.receiving import Receipt
 from dicom_node.ports.rows import (
@@ -311,5 +312,5 @@ class VersionLedger(Protocol):
         ...
 
 
-class NodeLedger(Ledger, CommitmentLedger, FigureLedger, VersionLedger, Protocol):
+class NodeLedger(Ledger, CommitmentLedger, FetchLedger, FigureLedger, VersionLedger, Protocol):
     """All rows of a node."""

@@ -1,11 +1,9 @@
-"""A queue of studies to fetch, and the thread that fetches them."""
+"""A queue of studies to fetch from archives, for people who do something else meanwhile."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict, deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -19,14 +17,14 @@ from dicom_node.domain.errors import (
     UnreachableError,
     describe,
 )
+from dicom_node.domain.fetches import Fetch, FetchState
 from dicom_node.domain.identifiers import is_uid
-from dicom_node.ports.fetches import Fetch, FetchState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dicom_node.domain.routes import Destination
-    from dicom_node.ports import Clock, Retrieved
+    from dicom_node.ports import Clock, FetchLedger, Retrieved
     from dicom_node.services.fetching import Fetching
 
 __all__ = ["FetchQueue"]
@@ -35,6 +33,9 @@ REMEMBERED: Final = 50
 """Fetches that are told about; what came of them stands in the ledger for longer."""
 
 WAITING_AT_MOST: Final = 20
+
+BEGUN_AT_MOST: Final = 5
+"""How often one is begun that never comes to an end."""
 
 _TODO: Final[tuple[tuple[type[NodeError], str], ...]] = (
     (UnreachableError, "See that it runs and that its address is right: ask it for an echo."),
@@ -49,122 +50,127 @@ _TODO: Final[tuple[tuple[type[NodeError], str], ...]] = (
 _log = structlog.get_logger(__name__)
 
 
+class _NodeStops(Exception):
+    """Breaks off what runs: it is begun again at the next start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchQueue:
-    """A `ports.Fetches`: one study at a time, so that an archive is not asked for many at once. The
-    thread lives while there is something to fetch.
+    """A `ports.Fetches`: one study at a time, so that an archive is not asked for many at once.
 
-    It is all in memory: a node that stops forgets what waited, and what came is safe in the ledger.
+    What waits and what runs outlives the node. How far the one that runs has come does not.
 
-    Args:
+    Attributes:
         fetching: Fetches one.
+        ledger: Of what was asked for.
+        archives: Those that are configured now, by name.
         clock: Unix seconds.
+        wake: Rung when there is one more.
+        stopping: Whether the node shuts down.
         on_end: Called with the state in which each ended.
     """
 
-    def __init__(
-        self,
-        fetching: Fetching,
-        *,
-        clock: Clock,
-        on_end: Callable[[FetchState], None] = lambda state: None,
-    ) -> None:
-        self._fetching = fetching
-        self._clock = clock
-        self._on_end = on_end
-        self._known: OrderedDict[int, Fetch] = OrderedDict()
-        self._waiting: deque[tuple[int, Destination]] = deque()
-        self._works = False
-        self._last = 0
-        self._lock = threading.Lock()
+    fetching: Fetching
+    ledger: FetchLedger
+    archives: Callable[[], Mapping[str, Destination]]
+    clock: Clock
+    wake: Callable[[], None] = lambda: None
+    stopping: Callable[[], bool] = lambda: False
+    on_end: Callable[[FetchState], None] = lambda state: None
+    _under_way: dict[int, Retrieved] = field(default_factory=dict, init=False, repr=False)
 
-    def begin(self, source: Destination, study_uid: str, who: str) -> Fetch:
+    def begin(self, source: str, study_uid: str, who: str) -> Fetch:
         """See `ports.Fetches.begin`."""
         if not is_uid(study_uid):
             raise InputError("a Study Instance UID has digits and dots, at most 64")
-        with self._lock:
-            for each in self._known.values():
-                same = (each.source, each.study_uid) == (source.name, study_uid)
-                if same and not each.state.is_over:
-                    return each
-            if len(self._waiting) >= WAITING_AT_MOST:
-                raise CapacityError(f"{WAITING_AT_MOST} studies wait to be fetched already")
-            self._last += 1
-            made = Fetch(
-                number=self._last,
-                source=source.name,
-                study_uid=study_uid,
-                who=who,
-                asked_at=self._clock(),
-            )
-            self._known[made.number] = made
-            self._waiting.append((made.number, source))
-            self._forget()
-            if not self._works:
-                self._works = True
-                threading.Thread(target=self._work, name="fetching", daemon=True).start()
-        return made
+        asked = self.ledger.ask_fetch(
+            source,
+            study_uid,
+            who,
+            at_most=WAITING_AT_MOST,
+            keep=REMEMBERED,
+            now=self.clock(),
+        )
+        self.wake()
+        return asked
 
     def fetch(self, number: int) -> Fetch | None:
         """See `ports.Fetches.fetch`."""
-        with self._lock:
-            return self._known.get(number)
+        found = self.ledger.fetch(number)
+        return None if found is None else self._now(found)
 
     def recent(self) -> tuple[Fetch, ...]:
         """See `ports.Fetches.recent`."""
-        with self._lock:
-            return tuple(reversed(self._known.values()))
+        return tuple(self._now(each) for each in self.ledger.fetches())
 
-    def _forget(self) -> None:
-        over = [number for number, each in self._known.items() if each.state.is_over]
-        for number in over[: max(0, len(self._known) - REMEMBERED)]:
-            del self._known[number]
-
-    def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._works = False
-                    return
-                number, source = self._waiting.popleft()
-            self._one(number, source)
-
-    def _one(self, number: int, source: Destination) -> None:
-        def told(now: Retrieved) -> None:
-            self._change(
-                number, completed=now.completed, failed=now.failed, remaining=now.remaining
-            )
-
-        fetch = self._change(number, state=FetchState.RUNNING)
+    def run_once(self, now: float) -> bool:
+        """Fetch the next study, from its beginning to its end; whether there was one."""
+        fetch = None if self.stopping() else self.ledger.begin_fetch()
+        if fetch is None:
+            return False
         try:
-            fetched = self._fetching.fetch(source, fetch.study_uid, told)
-        except Exception as error:  # noqa: BLE001  the boundary of the thread: it is told, and goes on
-            todo = next((words for kind, words in _TODO if isinstance(error, kind)), "")
-            _log.warning(
-                "a study was not fetched",
-                source=source.name,
-                error=type(error).__name__,
-                reason=describe(error),
-            )
-            ended = self._change(
-                number,
-                state=FetchState.FAILED,
-                remaining=0,
-                problem=describe(error),
-                todo=todo or "Look at the log, and report it as a defect.",
-            )
-        else:
-            ended = self._change(
-                number,
-                state=FetchState.DONE,
-                series=fetched.series,
-                passed_over=fetched.passed_over,
-                completed=fetched.completed,
-                failed=fetched.failed,
-                remaining=0,
-            )
-        self._on_end(ended.state)
+            ended = self._ended(fetch)
+        except _NodeStops:
+            return False
+        finally:
+            self._under_way.pop(fetch.number, None)
+        self.ledger.end_fetch(ended)
+        self.on_end(ended.state)
+        return True
 
-    def _change(self, number: int, **changes: Any) -> Fetch:
-        with self._lock:
-            self._known[number] = changed = replace(self._known[number], **changes)
-        return changed
+    def _now(self, fetch: Fetch) -> Fetch:
+        """With how far it has come."""
+        come = self._under_way.get(fetch.number)
+        if come is None or fetch.state is not FetchState.RUNNING:
+            return fetch
+        return replace(
+            fetch, completed=come.completed, failed=come.failed, remaining=come.remaining
+        )
+
+    def _ended(self, fetch: Fetch) -> Fetch:
+        def told(come: Retrieved) -> None:
+            self._under_way[fetch.number] = come
+            if self.stopping():
+                raise _NodeStops
+
+        try:
+            if fetch.attempts > BEGUN_AT_MOST:
+                return self._failed(
+                    fetch,
+                    f"it was begun {BEGUN_AT_MOST} times and the node ended each time",
+                    "Look in the log for why the node ended, and fetch again.",
+                )
+            fetched = self.fetching.fetch(self._archive(fetch.source), fetch.study_uid, told)
+        except _NodeStops:
+            raise
+        except Exception as error:
+            if self.stopping():  # what it needs is being taken away
+                raise _NodeStops from error
+            todo = next((words for kind, words in _TODO if isinstance(error, kind)), "")
+            return self._failed(
+                fetch, describe(error), todo or "Look at the log, and report it as a defect.", error
+            )
+        return fetch.finished(
+            series=fetched.series,
+            passed_over=fetched.passed_over,
+            completed=fetched.completed,
+            failed=fetched.failed,
+        )
+
+    def _archive(self, name: str) -> Destination:
+        """As it is configured at this moment: its address may have been put right meanwhile."""
+        found = self.archives().get(name)
+        if found is None:
+            raise ConfigurationError(f"no destination is named {name!r} any more")
+        return found
+
+    def _failed(
+        self, fetch: Fetch, problem: str, todo: str, error: Exception | None = None
+    ) -> Fetch:
+        _log.warning(
+            "a study was not fetched",
+            source=fetch.source,
+            error="" if error is None else type(error).__name__,
+            reason=problem,
+        )
+        return fetch.gave_out(problem, todo)

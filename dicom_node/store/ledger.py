@@ -8,6 +8,7 @@ from dicom_node.store import (
     commitments,
     deliveries,
     demands,
+    fetches,
     figures,
     images,
     jobs,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from dicom_node.domain.commitments import Commitment, Demand, Heard, Reference, Report
     from dicom_node.domain.deliveries import Delivery, DeliveryState, Outcome
+    from dicom_node.domain.fetches import Fetch
     from dicom_node.domain.identifiers import JobKey
     from dicom_node.domain.jobs import Job, JobState
     from dicom_node.domain.retry import RetryPolicy
@@ -366,6 +368,35 @@ class SqlLedger:
         """See `ports.VersionLedger.version`."""
         with self._database.read() as connection:
             return versions.find(connection, number)
+
+    def ask_fetch(
+        self, source: str, study_uid: str, who: str, *, at_most: int, keep: int, now: float
+    ) -> Fetch:
+        """See `ports.FetchLedger.ask_fetch`."""
+        with self._database.write() as connection:
+            return fetches.ask(
+                connection, source, study_uid, who, at_most=at_most, keep=keep, now=now
+            )
+
+    def begin_fetch(self) -> Fetch | None:
+        """See `ports.FetchLedger.begin_fetch`."""
+        with self._database.write() as connection:
+            return fetches.begin(connection)
+
+    def end_fetch(self, fetch: Fetch) -> None:
+        """See `ports.FetchLedger.end_fetch`."""
+        with self._database.write() as connection:
+            fetches.end(connection, fetch)
+
+    def fetch(self, number: int) -> Fetch | None:
+        """See `ports.FetchLedger.fetch`."""
+        with self._database.read() as connection:
+            return fetches.find(connection, number)
+
+    def fetches(self) -> tuple[Fetch, ...]:
+        """See `ports.FetchLedger.fetches`."""
+        with self._database.read() as connection:
+            return fetches.newest(connection)
 
     def close(self) -> None:
         """Release the connections."""

@@ -4,7 +4,7 @@
 to bring and what the destination answered; ``commitments`` what was asked of it, ``demands`` what
 peers ask of us; ``events`` is the diary of every change; ``versions`` the configurations that were
 in force, by which images were decided. ``accounts`` 1 - n ``console_sessions`` and ``api_tokens``
-are those who use the console.
+are those who use the console, ``fetches`` the studies that they have fetched from archives.
 
 Times are Unix seconds. A change of these tables needs a migration and a new `REVISION`.
 """
@@ -35,6 +35,7 @@ from sqlalchemy import (
 from dicom_node.domain.accounts import Role
 from dicom_node.domain.commitments import DemandState
 from dicom_node.domain.deliveries import DeliveryState, Outcome
+from dicom_node.domain.fetches import FetchState
 from dicom_node.domain.jobs import JobState
 from dicom_node.domain.writing import Document, Form, Matrix
 from dicom_node.ports import DecidedAs
@@ -49,6 +50,7 @@ __all__ = [
     "demands",
     "derived",
     "events",
+    "fetches",
     "images",
     "jobs",
     "sends",
@@ -57,7 +59,7 @@ __all__ = [
     "versions",
 ]
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -369,4 +371,35 @@ tokens: Final = Table(
     UniqueConstraint("token_digest", name="token"),
     CheckConstraint(_one_of("role", Role), name="role"),
     sqlite_autoincrement=True,
+)
+
+fetches: Final = Table(
+    "fetches",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("study_instance_uid", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("series", Integer),
+    Column("passed_over", Integer, nullable=False),
+    Column("completed", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("todo", Text, nullable=False),
+    CheckConstraint(_one_of("state", FetchState), name="state"),
+    CheckConstraint("state <> 'failed' OR problem <> ''", name="problem"),
+    sqlite_autoincrement=True,
+)
+_OPEN: Final = text("state IN ('waiting', 'running')")
+# A study is on its way from an archive once.
+Index(
+    "uq_fetches_open",
+    fetches.c.source,
+    fetches.c.study_instance_uid,
+    unique=True,
+    sqlite_where=_OPEN,
+    postgresql_where=_OPEN,
 )

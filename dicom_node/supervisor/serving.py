@@ -139,6 +139,7 @@ def _loops(node: Node, scheduler: BackgroundScheduler) -> list[ServiceLoop]:
         for number, service in enumerate(node.synthesizing)
     ]
     services.append(("reporting", node.reporting.run_once))
+    services.append(("fetching", node.fetches.run_once))
     services.append(("keeping-time", lambda now: keep_time(scheduler)))
     if node.rulebook is not None:
         services.append(("configuring", node.rulebook.run_once))

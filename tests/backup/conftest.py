@@ -130,10 +130,11 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def store(new_store: Any, kind: str) -> Iterator[Store]:
-    """Five images and what was made of them."""
+    """Five images and what was made of them, and a study that is to be fetched."""
     made: Store = new_store(kind)
     made.folder.mkdir()
     ledger = fresh_ledger(made.folder) if kind == "sqlite" else open_ledger(made.url)
     with contextlib.closing(ledger):
         made.fill(ledger, range(5))
+        ledger.ask_fetch("pacs", "1.2.3", "otto", at_most=9, keep=9, now=NOW)
         yield made

@@ -388,7 +388,8 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(
     take_back(backup, revision, tmp_path / "old.db")
     target = new_store(into)
     assert target.restore(backup).lost == ()
-    assert everything(target.url) == everything(store.url)
+    younger = {"fetches": []}  # no table of them in those days
+    assert everything(target.url) == everything(store.url) | younger
 
 
 @ON_SQLITE

@@ -14,7 +14,9 @@ from dicom_node.console.security.credentials import hash_password
 from dicom_node.domain.accounts import Role
 from dicom_node.domain.console import Access, NodeFacts
 from dicom_node.domain.routes import Destination, Sweep, ViewPlan
+from dicom_node.services.fetching import Fetching
 from dicom_node.services.ordering import Ordering
+from dicom_node.services.queueing import FetchQueue
 from dicom_node.store.spool import FileSpool
 from tests.fakes.clock import ManualClock
 from tests.fakes.database import fresh_ledger
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from httpx import Response
 
     from dicom_node.audit.messages import AuditMessage
+    from dicom_node.ports import Archive
     from dicom_node.store.ledger import SqlLedger
 
 PASSWORD = "correct horse battery"
@@ -93,6 +96,15 @@ class Bench:
         if self._node is None:
             self._node = Node(ledger=self.ledger, spool=self.spool, clock=self.clock)
         return self._node
+
+    def fetches(self, archive: Archive) -> FetchQueue:
+        """A queue that asks an archive, in whatever name."""
+        return FetchQueue(
+            fetching=Fetching(archive=archive, receiver=self.node.receiving),
+            ledger=self.ledger,
+            archives=lambda: {each.name: each for each in self.facts.destinations},
+            clock=self.clock,
+        )
 
     def receive(self, number: int = 1, **changes: Any) -> None:
         self.node.receiving.receive(received(number, **changes))

@@ -10,15 +10,15 @@ import pytest
 
 from dicom_node.domain.accounts import Role
 from dicom_node.domain.errors import UnreachableError
-from dicom_node.services.fetching import Fetching
-from dicom_node.services.queueing import FetchQueue
 from tests.console.conftest import Bench, Browser
 from tests.console.test_api import ask, token
 from tests.fakes.radiographs import STUDY
-from tests.services.test_queueing import FakeArchive, over
+from tests.services.test_queueing import FakeArchive, fetching, over
 
 if TYPE_CHECKING:
     from httpx import Response
+
+    from dicom_node.services.queueing import FetchQueue
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def archive() -> FakeArchive:
 
 @pytest.fixture
 def fetches(bench: Bench, archive: FakeArchive) -> FetchQueue:
-    made = FetchQueue(Fetching(archive=archive, receiver=bench.node.receiving), clock=bench.clock)
+    made = bench.fetches(archive)
     bench.more["fetches"] = made
     return made
 
@@ -72,13 +72,17 @@ def test_what_goes_on_is_shown_as_it_goes(
     bench: Bench, archive: FakeArchive, fetches: FetchQueue, operator: Browser
 ) -> None:
     archive.go_on.clear()
-    began = time.monotonic()
     number = begun(operator.submit("/fetch", study="1.2.3", source="mirror"))
-    assert time.monotonic() - began < 10, "nobody waits for the archive"
-    for path in (f"/fetch/{number}", "/fetch"):
-        assert 'hx-trigger="every 2s"' in operator.get(path).text
-    archive.go_on.set()
-    over(fetches, number)
+    assert "It waits for its turn." in operator.get(f"/fetch/{number}").text
+    with fetching(fetches):
+        deadline = time.monotonic() + 20
+        while not archive.asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "0 arrived" in operator.get(f"/fetch/{number}").text
+        for path in (f"/fetch/{number}", "/fetch"):
+            assert 'hx-trigger="every 2s"' in operator.get(path).text
+        archive.go_on.set()
+    assert "hx-get" not in operator.get("/fetch/live").text
 
 
 def test_a_failure_says_what_to_do(

@@ -11,13 +11,12 @@ import pytest
 from dicom_node.domain.accounts import Role
 from dicom_node.domain.routes import Destination
 from dicom_node.network.choosing import archive_client
-from dicom_node.services.fetching import Fetching
-from dicom_node.services.queueing import FetchQueue
 from tests.console.browsing import chromium, logged_in, needs_chromium, served
 from tests.console.conftest import FACTS, Bench
 from tests.fakes.radiographs import STUDY, radiograph
 from tests.network.archives import OrthancWeb, orthanc
 from tests.network.objects import free_port
+from tests.services.test_queueing import fetching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +39,9 @@ def test_a_study_of_the_archive_is_fetched_and_its_images_are_decided_about(
     away = Destination(name="away", ae_title="AWAY", host="127.0.0.1", port=free_port())
     there = replace(away, name="pacs", ae_title="ORTHANC", port=archive.dicom_port)
     bench.facts = replace(FACTS, destinations=(away, there))
-    bench.more["fetches"] = FetchQueue(
-        Fetching(
-            archive=archive_client("SYNTH", max_object_bytes=1 << 28), receiver=bench.node.receiving
-        ),
-        clock=bench.clock,
-    )
-    with chromium() as browser, served(bench) as address:
+    fetches = bench.fetches(archive_client("SYNTH", max_object_bytes=1 << 28))
+    bench.more["fetches"] = fetches
+    with chromium() as browser, served(bench) as address, fetching(fetches):
         page = logged_in(browser, bench, address, "otto", Role.OPERATOR)
         page.get_by_role("link", name="Fetch", exact=True).click()
         page.get_by_label("Study Instance UID").fill(STUDY)

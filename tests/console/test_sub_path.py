@@ -10,8 +10,6 @@ import pytest
 
 from dicom_node.domain.accounts import Role
 from dicom_node.domain.console import Access
-from dicom_node.services.fetching import Fetching
-from dicom_node.services.queueing import FetchQueue
 from tests.console.browsing import chromium, needs_chromium, open_page, served
 from tests.console.conftest import HASH, PASSWORD, Bench, Browser
 from tests.console.proxying import proxied
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Page
+
+    from dicom_node.services.queueing import FetchQueue
 
 ROOT = "/some/path"
 LINKS = re.compile(r'\b(?:href|src|action|formaction|hx-get|hx-post)="([^"#]+)')
@@ -39,10 +39,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     with a_desk(tmp_path) as made:
         bench = made.bench
         archive = FakeArchive()
-        fetches = FetchQueue(
-            Fetching(archive=archive, receiver=bench.node.receiving), clock=bench.clock
-        )
-        over(fetches, fetches.begin(bench.facts.destinations[0], "1.2.3", "otto").number)
+        fetches = bench.fetches(archive)
+        over(fetches, fetches.begin(bench.facts.destinations[0].name, "1.2.3", "otto").number)
         under(bench, fetches)
         yield made
 

@@ -1,4 +1,4 @@
-"""The two tables of states: what is legal stands here once more, pair by pair."""
+"""The tables of states: what is legal stands here once more, pair by pair."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from itertools import product
 
 import pytest
 
-from dicom_node.domain import deliveries, images, jobs
+from dicom_node.domain import deliveries, fetches, images, jobs
 from dicom_node.domain.deliveries import DELIVERY_TABLE, DeliveryEvent, DeliveryState
 from dicom_node.domain.errors import IntegrityError
+from dicom_node.domain.fetches import FETCH_TABLE, FetchEvent, FetchState
 from dicom_node.domain.images import IMAGE_TABLE, ImageEvent, ImageState
 from dicom_node.domain.jobs import JOB_TABLE, JobEvent, JobState
 
@@ -54,6 +55,13 @@ quarantined released pending
 quarantined cancelled cancelled
 """
 
+FETCH_PATHS = """
+waiting begun running
+running begun running
+running finished done
+running failed failed
+"""
+
 
 def paths(text: str) -> dict[tuple[str, str], str]:
     return {(a, b): c for a, b, c in (line.split() for line in text.strip().splitlines())}
@@ -91,6 +99,16 @@ def test_a_delivery_takes_the_legal_ways_and_no_other(
         assert deliveries.advance(state, event).value == expected
 
 
+@pytest.mark.parametrize(("state", "event"), list(product(FetchState, FetchEvent)))
+def test_a_fetch_takes_the_legal_ways_and_no_other(state: FetchState, event: FetchEvent) -> None:
+    expected = paths(FETCH_PATHS).get((state.value, event.value))
+    if expected is None:
+        with pytest.raises(IntegrityError, match=f"{state}.*{event}"):
+            fetches.advance(state, event)
+    else:
+        assert fetches.advance(state, event).value == expected
+
+
 @pytest.mark.parametrize(
     ("table", "first", "final"),
     [
@@ -100,6 +118,7 @@ def test_a_delivery_takes_the_legal_ways_and_no_other(
             DeliveryState.PENDING,
             {DeliveryState.CLOSED, DeliveryState.COMMITTED, DeliveryState.CANCELLED},
         ),
+        (FETCH_TABLE, FetchState.WAITING, {FetchState.DONE, FetchState.FAILED}),
     ],
 )
 def test_every_state_can_be_reached_and_only_the_final_ones_are_not_left(
@@ -116,7 +135,7 @@ def test_every_state_can_be_reached_and_only_the_final_ones_are_not_left(
     assert reached - {before for before, _ in table} == final
 
 
-@pytest.mark.parametrize("table", [JOB_TABLE, DELIVERY_TABLE, IMAGE_TABLE])
+@pytest.mark.parametrize("table", [JOB_TABLE, DELIVERY_TABLE, IMAGE_TABLE, FETCH_TABLE])
 def test_every_event_of_a_table_may_happen(table: dict[tuple[object, object], object]) -> None:
     events = {event for _, event in table}
     assert events == set(type(next(iter(events))))  # type: ignore[call-overload]

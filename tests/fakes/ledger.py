@@ -17,7 +17,8 @@ from dicom_node.domain.deliveries import (
     Outcome,
     stray_reason,
 )
-from dicom_node.domain.errors import IntegrityError, LeaseLostError
+from dicom_node.domain.errors import CapacityError, IntegrityError, LeaseLostError
+from dicom_node.domain.fetches import Fetch, FetchState
 from dicom_node.domain.images import ImageEvent, ImageState
 from dicom_node.domain.jobs import Job, JobEvent, JobState
 from dicom_node.ports import (
@@ -88,6 +89,8 @@ class MemoryLedger:
         self._deliveries: list[_Delivery] = []
         self._gone: set[str] = set()
         self._versions: list[Version] = []
+        self._fetches: dict[int, Fetch] = {}
+        self._fetches_made = 0
 
     @_locked
     def record_image(self, image: NewImage, now: float) -> Receipt:
@@ -499,6 +502,49 @@ class MemoryLedger:
     @_locked
     def version(self, number: int) -> Version | None:
         return next((each for each in self._versions if each.number == number), None)
+
+    @_locked
+    def ask_fetch(
+        self, source: str, study_uid: str, who: str, *, at_most: int, keep: int, now: float
+    ) -> Fetch:
+        for each in self._fetches.values():
+            if (each.source, each.study_uid) == (source, study_uid) and not each.state.is_over:
+                return each
+        waiting = [each for each in self._fetches.values() if each.state is FetchState.WAITING]
+        if len(waiting) >= at_most:
+            raise CapacityError("too many wait")
+        self._fetches_made += 1
+        number = self._fetches_made
+        made = Fetch(number=number, source=source, study_uid=study_uid, who=who, asked_at=now)
+        self._fetches[number] = made
+        over = [number for number, each in self._fetches.items() if each.state.is_over]
+        for number in over[: max(0, len(self._fetches) - keep)]:
+            del self._fetches[number]
+        return made
+
+    @_locked
+    def begin_fetch(self) -> Fetch | None:
+        for number, each in self._fetches.items():
+            if not each.state.is_over:
+                self._fetches[number] = each.begun()
+                return self._fetches[number]
+        return None
+
+    @_locked
+    def end_fetch(self, fetch: Fetch) -> None:
+        held = self._fetches.get(fetch.number)
+        lease = None if held is None else (held.state, held.attempts)
+        if lease != (FetchState.RUNNING, fetch.attempts):
+            raise LeaseLostError("it changed hands")
+        self._fetches[fetch.number] = fetch
+
+    @_locked
+    def fetch(self, number: int) -> Fetch | None:
+        return self._fetches.get(number)
+
+    @_locked
+    def fetches(self) -> tuple[Fetch, ...]:
+        return tuple(reversed(self._fetches.values()))
 
     def close(self) -> None:
         pass

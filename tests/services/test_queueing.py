@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,21 +18,23 @@ from dicom_node.domain.errors import (
     RefusedError,
     UnreachableError,
 )
+from dicom_node.domain.fetches import FetchState
 from dicom_node.ports import FoundSeries, Receipt, ReceivedObject, Retrieved
-from dicom_node.ports.fetches import FetchState
 from dicom_node.services import queueing
 from dicom_node.services.fetching import Fetching
 from dicom_node.services.queueing import FetchQueue
+from dicom_node.supervisor.loops import ServiceLoop
 from tests.fakes.clock import ManualClock
+from tests.fakes.ledger import MemoryLedger
 from tests.fakes.radiographs import received
 from tests.services.node import PACS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from dicom_node.domain.fetches import Fetch
     from dicom_node.domain.routes import Destination
     from dicom_node.ports import FoundStudy, StudyQuery
-    from dicom_node.ports.fetches import Fetch
 
 CHEST = FoundSeries(series_uid="1.3", modality="CR", description="CHEST", instances=2)
 CT = FoundSeries(series_uid="1.4", modality="CT", description="", instances=300)
@@ -91,34 +95,66 @@ class Taking:
         return Receipt.NEW
 
 
-def queue(archive: FakeArchive, receiver: Any = None, ends: list[Any] | None = None) -> FetchQueue:
-    fetching = Fetching(archive=archive, receiver=receiver or Taking())
-    on_end = (lambda state: None) if ends is None else ends.append
-    return FetchQueue(fetching, clock=ManualClock(), on_end=on_end)
+@dataclass
+class Queue:
+    """A queue over a ledger in memory, and all it was given; the node stops when it is told to."""
+
+    archive: FakeArchive
+    receiver: Any = field(default_factory=Taking)
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    ends: list[FetchState] = field(default_factory=list)
+    archives: dict[str, Destination] = field(default_factory=lambda: {"pacs": PACS})
+    stops: bool = False
+
+    @property
+    def fetches(self) -> FetchQueue:
+        """One of a node that was just started."""
+        return FetchQueue(
+            fetching=Fetching(archive=self.archive, receiver=self.receiver),
+            ledger=self.ledger,
+            archives=lambda: self.archives,
+            clock=ManualClock(),
+            stopping=lambda: self.stops,
+            on_end=self.ends.append,
+        )
 
 
 def over(fetches: FetchQueue, number: int) -> Fetch:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        found = fetches.fetch(number)
-        if found is not None and found.state.is_over:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"it does not end: {fetches.fetch(number)}")
+    """A fetch once everything that was asked for is over."""
+    while fetches.run_once(0.0):
+        pass
+    found = fetches.fetch(number)
+    assert found is not None
+    assert found.state.is_over
+    return found
+
+
+@contextlib.contextmanager
+def fetching(fetches: FetchQueue) -> Iterator[None]:
+    """What is asked for is fetched meanwhile, as in a node that runs."""
+    stopping = threading.Event()
+    loop = ServiceLoop(
+        "fetching",
+        fetches.run_once,
+        clock=lambda: 0.0,
+        wake=threading.Event(),
+        stopping=stopping,
+    )
+    loop.start()
+    yield
+    stopping.set()
+    loop.wake.set()
+    assert loop.join(20)
 
 
 def test_what_came_is_told_with_what_was_passed_over() -> None:
-    ends: list[FetchState] = []
-    fetches = queue(FakeArchive(), Taking(refuses=1), ends)
-    begun = fetches.begin(PACS, "1.2", "otto")
-    ended = over(fetches, begun.number)
+    it = Queue(FakeArchive(), Taking(refuses=1))
+    begun = it.fetches.begin("pacs", "1.2", "otto")
+    ended = over(it.fetches, begun.number)
     assert (begun.who, ended.state, ended.source) == ("otto", FetchState.DONE, "pacs")
     assert (ended.series, ended.passed_over, ended.completed, ended.failed) == (1, 1, 1, 1)
     assert ended.problem == ""
-    deadline = time.monotonic() + 5
-    while not ends and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert ends == [FetchState.DONE]
+    assert it.ends == [FetchState.DONE]
 
 
 def test_asking_returns_at_once_and_the_same_study_twice_is_one(
@@ -127,23 +163,40 @@ def test_asking_returns_at_once_and_the_same_study_twice_is_one(
     monkeypatch.setattr(queueing, "WAITING_AT_MOST", 2)
     archive = FakeArchive()
     archive.go_on.clear()
-    fetches = queue(archive)
-    first = fetches.begin(PACS, "1.2", "otto")
-    deadline = time.monotonic() + 5
-    while not archive.asked and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert fetches.begin(PACS, "1.2", "ada").number == first.number
-    waiting = [fetches.begin(PACS, f"1.2.{n}", "otto") for n in (1, 2)]
-    assert [each.state for each in waiting] == [FetchState.WAITING] * 2
-    with pytest.raises(CapacityError, match="wait"):
-        fetches.begin(PACS, "1.2.3", "otto")
-    archive.go_on.set()
-    for each in waiting:
-        assert over(fetches, each.number).state is FetchState.DONE
+    fetches = Queue(archive).fetches
+    first = fetches.begin("pacs", "1.2", "otto")
+    with fetching(fetches):
+        deadline = time.monotonic() + 20
+        while not archive.asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert fetches.begin("pacs", "1.2", "ada").number == first.number
+        waiting = [fetches.begin("pacs", f"1.2.{n}", "otto") for n in (1, 2)]
+        assert [each.state for each in waiting] == [FetchState.WAITING] * 2
+        with pytest.raises(CapacityError, match="wait"):
+            fetches.begin("pacs", "1.2.3", "otto")
+        archive.go_on.set()
+        while not all(each.state.is_over for each in fetches.recent()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert [each.state for each in fetches.recent()] == [FetchState.DONE] * 3
     assert archive.asked == ["1.2", "1.2.1", "1.2.2"], "one after the other"
-    again = fetches.begin(PACS, "1.2", "otto")
+    again = fetches.begin("pacs", "1.2", "otto")
     assert again.number > waiting[-1].number, "it is over, so it is fetched anew"
-    over(fetches, again.number)
+
+
+def test_how_far_it_is_is_told_while_it_runs() -> None:
+    it, seen = Queue(FakeArchive()), []
+
+    class Looking(Taking):
+        def receive(self, received: ReceivedObject) -> Receipt:
+            (now,) = fetches.recent()
+            seen.append((now.state, now.completed, now.remaining))
+            return Receipt.NEW
+
+    it.receiver = Looking()
+    fetches = it.fetches
+    over(fetches, fetches.begin("pacs", "1.2", "otto").number)
+    assert seen == [(FetchState.RUNNING, 0, 0), (FetchState.RUNNING, 1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -158,30 +211,81 @@ def test_asking_returns_at_once_and_the_same_study_twice_is_one(
 def test_an_error_is_told_with_what_to_do_and_the_next_one_is_fetched(
     error: Exception, todo: str
 ) -> None:
-    archive = FakeArchive()
-    archive.error = error
-    fetches = queue(archive)
-    ended = over(fetches, fetches.begin(PACS, "1.2", "otto").number)
+    it = Queue(FakeArchive())
+    it.archive.error = error
+    ended = over(it.fetches, it.fetches.begin("pacs", "1.2", "otto").number)
     assert ended.state is FetchState.FAILED
     assert todo in ended.todo
     assert "secret" not in ended.problem
-    archive.error = None
-    assert over(fetches, fetches.begin(PACS, "1.2", "otto").number).state is FetchState.DONE
+    it.archive.error = None
+    assert over(it.fetches, it.fetches.begin("pacs", "1.2", "otto").number).state is FetchState.DONE
 
 
 def test_a_study_that_is_not_there_and_no_uid_are_input_errors() -> None:
-    archive = FakeArchive()
-    archive.series = ()
-    fetches = queue(archive)
-    assert "no such study" in over(fetches, fetches.begin(PACS, "1.2", "otto").number).problem
+    it = Queue(FakeArchive())
+    it.archive.series = ()
+    fetches = it.fetches
+    assert "no such study" in over(fetches, fetches.begin("pacs", "1.2", "otto").number).problem
     with pytest.raises(InputError):
-        fetches.begin(PACS, "../x", "otto")
+        fetches.begin("pacs", "../x", "otto")
 
 
 def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queueing, "REMEMBERED", 2)
-    fetches = queue(FakeArchive())
+    fetches = Queue(FakeArchive()).fetches
     for number in range(1, 5):
-        over(fetches, fetches.begin(PACS, f"1.2.{number}", "otto").number)
+        over(fetches, fetches.begin("pacs", f"1.2.{number}", "otto").number)
     assert [each.number for each in fetches.recent()] == [4, 3]
     assert fetches.fetch(1) is None
+
+
+def test_a_node_that_stops_breaks_off_and_the_next_one_begins_again() -> None:
+    it = Queue(FakeArchive())
+    begun = it.fetches.begin("pacs", "1.2", "otto")
+
+    class Stops(Taking):
+        def receive(self, received: ReceivedObject) -> Receipt:
+            it.stops = True
+            return Receipt.NEW
+
+    it.receiver = Stops()
+    assert not it.fetches.run_once(0.0)
+    assert not it.fetches.run_once(0.0), "a node that stops begins nothing"
+    (left,) = it.fetches.recent()
+    assert (left.state, left.attempts, it.ends) == (FetchState.RUNNING, 1, [])
+    it.stops, it.receiver = False, Taking()
+    ended = over(it.fetches, begun.number)
+    assert (ended.state, ended.completed, ended.attempts) == (FetchState.DONE, 2, 2)
+
+
+def test_what_a_node_that_stops_takes_away_is_no_failure() -> None:
+    it = Queue(FakeArchive())
+    it.fetches.begin("pacs", "1.2", "otto")
+
+    def stops(archive: Destination, study_uid: str) -> Any:
+        it.stops = True
+        raise PeerError("the node is stopping")
+
+    it.archive.find_series = stops  # type: ignore[method-assign]
+    assert not it.fetches.run_once(0.0)
+    assert it.fetches.recent()[0].state is FetchState.RUNNING
+
+
+def test_a_fetch_under_which_the_node_always_dies_is_given_up() -> None:
+    it = Queue(FakeArchive())
+    begun = it.fetches.begin("pacs", "1.2", "otto")
+    for _ in range(queueing.BEGUN_AT_MOST):
+        it.ledger.begin_fetch()
+    ended = over(it.fetches, begun.number)
+    assert ended.state is FetchState.FAILED
+    assert "the node ended each time" in ended.problem
+    assert it.archive.asked == []
+
+
+def test_the_archive_is_the_one_that_is_configured_when_its_turn_comes() -> None:
+    it = Queue(FakeArchive())
+    first = it.fetches.begin("pacs", "1.2", "otto")
+    it.archives.clear()
+    ended = over(it.fetches, first.number)
+    assert "no destination is named 'pacs' any more" in ended.problem
+    assert ended.todo == "Put right what it names."

@@ -46,14 +46,21 @@ DELIVERY = (
 SEND = "INSERT INTO sends VALUES (1, :derived_id, :outcome, :status, :answered_at)"
 
 
-def first_release(url: str) -> None:
-    """A ledger of revision 0001 with work in every table, written without this version's code."""
-    config = Config()
+def upgrade(url: str, revision: str) -> None:
+    """Bring a ledger up to an older revision."""
+    config, database = Config(), Database(url)
     config.set_main_option("script_location", str(migrating._MIGRATIONS))
-    database = Database(url)
     with database.write() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
+    database.close()
+
+
+def first_release(url: str) -> None:
+    """A ledger of revision 0001 with work in every table, written without this version's code."""
+    upgrade(url, "0001")
+    database = Database(url)
+    with database.write() as connection:
         for number, decided in enumerate(("accept", "quarantine", None), 1):
             values = {
                 "id": number,
@@ -90,7 +97,11 @@ def old_url(url: str) -> str:
     return url
 
 
-def test_a_ledger_of_the_first_release_comes_up_with_all_that_is_in_it(old_url: str) -> None:
+@pytest.mark.parametrize("revision", sorted(migrating.known_revisions()))
+def test_a_ledger_of_any_release_comes_up_with_all_that_is_in_it(
+    old_url: str, revision: str
+) -> None:
+    upgrade(old_url, revision)
     ledger = open_ledger(old_url)
     assert [row.state for row in reversed(ledger.images())] == [
         ImageState.ACCEPTED,
@@ -101,6 +112,8 @@ def test_a_ledger_of_the_first_release_comes_up_with_all_that_is_in_it(old_url: 
     assert (job.job.state, job.job.order) == (JobState.DONE, rows.order())
     (row,) = ledger.deliveries()
     assert (row.delivery.state, row.stored, row.instances) == (DeliveryState.PENDING, 1, 2)
+    assert ledger.fetches() == ()
+    ledger.ask_fetch("pacs", "1.2", "otto", at_most=9, keep=9, now=10.0)
     ledger.close()
 
 

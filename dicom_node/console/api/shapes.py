@@ -9,15 +9,15 @@ from pydantic import Field
 from dicom_node.console.filters import iso
 from dicom_node.console.shapes import Shape
 from dicom_node.domain.deliveries import DeliveryState
+from dicom_node.domain.fetches import FetchState
 from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import JobState
 from dicom_node.ports import Deed, Kind
-from dicom_node.ports.fetches import FetchState
 
 if TYPE_CHECKING:
+    from dicom_node.domain.fetches import Fetch
     from dicom_node.ports import DeliveryRow
     from dicom_node.ports.console import ImageLine, JobLine, JobRecord
-    from dicom_node.ports.fetches import Fetch
 
 __all__ = [
     "Again",

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from fastapi.responses import HTMLResponse, Response
 
     from dicom_node.console.parts import Parts
+    from dicom_node.domain.fetches import Fetch
     from dicom_node.ports.console import ImageLine
-    from dicom_node.ports.fetches import Fetch, Fetches
+    from dicom_node.ports.fetches import Fetches
 
 __all__ = ["API_SECTION", "SECTION"]
 
@@ -113,11 +114,10 @@ def look(request: Request, who: Operator, number: Number) -> shapes.FetchDetails
 
 
 def _begin(parts: Parts, who: Identity, study_uid: str, source: str) -> Fetch:
-    archives = {each.name: each for each in parts.facts.destinations}
-    if source not in archives:
+    if source not in {each.name for each in parts.facts.destinations}:
         raise RejectedError("Choose one of the destinations as the archive.")
     try:
-        fetch = _fetches(parts).begin(archives[source], study_uid, who.name)
+        fetch = _fetches(parts).begin(source, study_uid, who.name)
     except InputError as error:
         raise RejectedError(f"This cannot be fetched: {error}.") from None
     except CapacityError as error:
@@ -136,7 +136,7 @@ def _known(parts: Parts, number: int) -> Fetch:
     found = _fetches(parts).fetch(number)
     if found is None:
         raise NotFoundError(
-            "There is no such fetch, or not any more: the node forgets them when it stops."
+            "There is no such fetch, or not any more: the node remembers the last ones alone."
         )
     return found
 
