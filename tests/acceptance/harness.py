@@ -151,6 +151,7 @@ class Node:
             self._new.put(ready)
         self.port = ready["dicom_port"]
         self.web_port: int | None = ready["dicomweb_port"]
+        self.console_port: int | None = ready["console_port"]
         return time.monotonic() - began
 
     def _launch(self, command: Sequence[str]) -> None:
@@ -311,6 +312,10 @@ class Orthanc:
             self._process.terminate()
             self._process.wait(60)
             self._process = None
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _answers(self) -> bool:
         try:

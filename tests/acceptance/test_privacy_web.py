@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,13 @@ import httpx
 import pytest
 from pynetdicom import _config as pynetdicom_config
 
-from dicom_node.console.security.credentials import digest_of_token, new_token
 from dicom_node.domain.accounts import Role
 from dicom_node.settings import load
-from dicom_node.store.ledger import open_ledger
 from tests.acceptance.harness import Node, configuration, wait_until
 from tests.acceptance.marks import BIRTH, MARK, files_of, marked, unmarked
+from tests.acceptance.people import account
 from tests.acceptance.test_privacy import no_pixels, not_a_chest, send, wrong_pixels
-from tests.console.conftest import HASH, PASSWORD
+from tests.console.conftest import PASSWORD
 from tests.network.objects import free_port
 from tests.notifying.servers import mail_server, webhook
 
@@ -199,18 +198,7 @@ def fetched(node: Node, source: str) -> subprocess.CompletedProcess[str]:
 
 def look_around(node: Node, port: int, image: bytes) -> list[int]:
     """Log in, search by identifier, open pages, try files; the statuses of the answers."""
-    text = new_token()
-    with closing(open_ledger(load(node.config).database_url())) as ledger:
-        accounts = ledger.accounts()
-        ada = accounts.add_account("ada", Role.ADMIN, password_hash=HASH, now=0.0)
-        accounts.add_token(
-            ada.id,
-            name="script",
-            role=Role.ADMIN,
-            token_digest=digest_of_token(text),
-            now=0.0,
-            expires_at=None,
-        )
+    text = account(node, "ada", Role.ADMIN)
     paths = (
         "/",
         f"/images?accession={MARK}-ACC",
