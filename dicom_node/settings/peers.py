@@ -5,14 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from dicom_node.domain.routes import Peer
 from dicom_node.settings.fields import AeTitle, FilePath, Flag, Name, Section, host
 from dicom_node.settings.problems import did_you_mean
-from dicom_node.settings.secrets import Variable, read_secret
+from dicom_node.settings.secrets import Variable, instead_of, read_secret
 
 __all__ = ["PeerSettings"]
 
@@ -101,14 +101,8 @@ class PeerSettings(Section):
     token_file: FilePath | None = None
     """File whose first line is the token by which it stores over HTTP (STOW-RS, see dicomweb):
     Authorization: Bearer TOKEN, or Basic with its name and the token. null: it may not."""
-    token_env: Variable | None = None
+    token_env: Annotated[Variable, instead_of("token_file")] | None = None
     """Environment variable that holds it, instead of a file."""
-
-    @model_validator(mode="after")
-    def _one_token(self) -> Self:
-        if self.token_file is not None and self.token_env is not None:
-            raise ValueError("give token_file or token_env, not both")
-        return self
 
     def _token(self) -> Callable[[], str] | None:
         if self.token_file is None and self.token_env is None:

@@ -74,8 +74,6 @@ def problem(
         return ""
     if len(missing) < len(address):
         return "give either a url, or ae_title, host and port"
-    if None not in authorizations:
-        return "give authorization_file or authorization_env, not both"
     if commits:
         return "commitment: there is none by DICOMweb, where the answer to each store is final"
     if moves:

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+import re
+from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from dicom_node.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Variable", "read_secret"]
+__all__ = ["Variable", "instead_of", "read_secret"]
 
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+_PATTERN: Final = "^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def _variable(name: str) -> str:
+    if re.fullmatch(_PATTERN.strip("^$"), name) is None:
+        raise ValueError(
+            "a variable's name has letters, digits and _: give the name, not what it holds"
+        )
+    return name
+
+
+Variable = Annotated[str, AfterValidator(_variable), Field(json_schema_extra={"pattern": _PATTERN})]
 """Name of an environment variable."""
+
+
+def instead_of(file_key: str) -> AfterValidator:
+    """Of a variable that stands instead of a file: the keys are not both given."""
+
+    def check(variable: str, others: ValidationInfo) -> str:
+        if others.data.get(file_key) is not None:
+            raise ValueError(f"give {file_key} or {others.field_name}, not both")
+        return variable
+
+    return AfterValidator(check)
 
 
 def read_secret(where: str, file: Path | None, variable: str | None) -> str:

@@ -31,7 +31,7 @@ from dicom_node.settings.fields import (
 )
 from dicom_node.settings.predicate import PredicateSettings
 from dicom_node.settings.reached import ServiceUrl
-from dicom_node.settings.secrets import Variable, read_secret
+from dicom_node.settings.secrets import Variable, instead_of, read_secret
 from dicom_node.settings.security import DestinationTlsSettings
 from synthesis.errors import ViewError
 from synthesis.types import View
@@ -171,7 +171,7 @@ class DestinationSettings(Section):
     studies fetched by QIDO-RS and WADO-RS. It needs the extra dicomweb."""
     authorization_file: FilePath | None = None
     """File whose first line is the value of the Authorization header, as Bearer TOKEN."""
-    authorization_env: Variable | None = None
+    authorization_env: Annotated[Variable, instead_of("authorization_file")] | None = None
     """Environment variable that holds it, instead of a file."""
     form: Form = Form.DX
     """How views are written: dx (Digital X-Ray, For Presentation), sc (Secondary Capture), each one

@@ -117,6 +117,70 @@ def test_keys_that_no_form_has_stay_and_routes_follow_a_new_name(desk: Desk, ada
     assert now.routes[0].send_to == ("archive",)
 
 
+def test_where_a_token_is_goes_into_the_file_and_comes_back(desk: Desk, ada: Browser) -> None:
+    def stands() -> dict[str, Any]:
+        form = fields(ada.get("/peers/edit/ct").text)
+        return {key: form[key] for key in ("f-token_file", "f-token_env") if form[key]}
+
+    def save(**change: str) -> None:
+        form = fields(ada.get("/peers/edit/ct").text) | change
+        assert ada.post("/peers/edit", data=form).status_code == 303
+
+    assert stands() == {}
+    save(**{"f-token_env": "GATEWAY_TOKEN"})
+    assert "token_env: GATEWAY_TOKEN" in desk.site.text
+    assert stands() == {"f-token_env": "GATEWAY_TOKEN"}
+    save(**{"f-images_per_minute": "7"})
+    assert "token_env: GATEWAY_TOKEN" in desk.site.text, "another field was changed"
+    save(**{"f-token_env": "", "f-token_file": "gateway.token"})
+    assert "token_env" not in desk.site.text
+    assert stands() == {"f-token_file": "gateway.token"}
+    page = ada.get("/peers/edit/ct").text
+    assert re.search(r"<details open>.*File with its token", page, re.DOTALL), "it is used"
+    save(**{"f-token_file": ""})
+    assert "token" not in desk.site.text
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "change", "key", "words"),
+    [
+        ("peers", "ct", {"token_file": "t", "token_env": "T"}, "token_env", "not both"),
+        ("peers", "ct", {"token_env": "Bearer abc"}, "token_env", "not what it holds"),
+        (
+            "destinations",
+            "new",
+            {
+                "url": "http://vna/dicom-web",
+                "authorization_file": "t",
+                "authorization_env": "T",
+            },
+            "authorization_env",
+            "not both",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_secret_stands_beside_its_field(
+    desk: Desk,
+    ada: Browser,
+    part: str,
+    name: str,
+    change: dict[str, str],
+    key: str,
+    words: str,
+) -> None:
+    before = desk.site.text
+    place = "new" if name == "new" else f"edit/{name}"
+    form = fields(ada.get(f"/{part}/{place}").text)
+    form |= {"name": name} | {f"f-{each}": value for each, value in change.items()}
+    answer = ada.post(f"/{part}/edit", data=form)
+    assert answer.status_code == 422
+    said = re.search(f'<p class="field-error" id="e-{key}">(.*?)</p>', answer.text)
+    assert said is not None, answer.text
+    assert words in html.unescape(said[1])
+    assert "<details open>" in answer.text, "the field is seen"
+    assert desk.site.text == before
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

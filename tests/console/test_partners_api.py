@@ -79,6 +79,11 @@ def test_where_secrets_are_is_not_for_viewers(
     assert "secret-of-the-archive" not in seen.text
     shown = Program(desk, Role.VIEWER)("GET", "/destinations").json()["destinations"][1]
     assert shown["destination"] == {"name": "web", "url": web["url"]}
+    for name, where in (("a", {"token_env": "GATEWAY_TOKEN"}), ("b", {"token_file": "b.token"})):
+        peer = {"name": name, "ae_title": name.upper()}
+        assert ask("POST", "/peers", json={"peer": peer | where}).status_code == 200
+        assert ask("GET", "/peers").json()["peers"][-1] == peer | where
+        assert Program(desk, Role.VIEWER)("GET", "/peers").json()["peers"][-1] == peer
 
 
 def test_what_is_wrong_or_was_changed_meanwhile_is_not_written(desk: Desk, ask: Program) -> None:

@@ -127,7 +127,14 @@ FIELDS: Final[Mapping[Part, tuple[Field, ...]]] = {
         Field(
             key="token_file",
             label="File with its token",
-            hint="It may then store by HTTP (STOW-RS) too.",
+            hint="On the node's machine, beside the configuration or with a whole path; its first "
+            "line is the token. The peer may then store by HTTP (STOW-RS) too.",
+            rare=True,
+        ),
+        Field(
+            key="token_env",
+            label="or variable with its token",
+            hint="Of the node's environment, instead of a file.",
             rare=True,
         ),
     ),
@@ -162,6 +169,12 @@ FIELDS: Final[Mapping[Part, tuple[Field, ...]]] = {
             key="authorization_file",
             label="File with the Authorization header",
             hint="Of a DICOMweb service.",
+            rare=True,
+        ),
+        Field(
+            key="authorization_env",
+            label="or variable with the Authorization header",
+            hint="Of the node's environment, instead of a file.",
             rare=True,
         ),
     ),

@@ -43,7 +43,7 @@ DestinationKeys = Annotated[dict[str, Any], As(DestinationSettings)]
 ModelKeys = Annotated[dict[str, Any], As(ModelSettings)]
 
 SEEN: Mapping[Part, frozenset[str]] = {
-    Part.PEERS: frozenset(PeerSettings.model_fields) - {"subject"},
+    Part.PEERS: frozenset(PeerSettings.model_fields) - {"subject", "token_file", "token_env"},
     Part.DESTINATIONS: frozenset(DestinationSettings.model_fields)
     - {"authorization_file", "authorization_env", "tls"},
     Part.MODELS: frozenset(ModelSettings.model_fields),
