@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -32,13 +34,18 @@ def known() -> set[str]:
     return names
 
 
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((FOLDER / "dashboard.json").read_text())["panels"]
+    return found
+
+
+def shown() -> list[str]:
+    return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
 def expressions() -> list[str]:
-    dashboard = json.loads((FOLDER / "dashboard.json").read_text())
     rules = yaml.safe_load((FOLDER / "alerts.yml").read_text())
-    return [
-        *(target["expr"] for panel in dashboard["panels"] for target in panel["targets"]),
-        *(rule["expr"] for group in rules["groups"] for rule in group["rules"]),
-    ]
+    return [*shown(), *(rule["expr"] for group in rules["groups"] for rule in group["rules"])]
 
 
 def test_every_figure_that_is_asked_for_exists() -> None:
@@ -48,14 +55,26 @@ def test_every_figure_that_is_asked_for_exists() -> None:
 
 
 def test_every_figure_of_the_node_is_shown() -> None:
-    shown = "".join(expressions())
-    own = {family.name for family in Metrics().registry.collect()}
-    unseen = {name for name in own if name not in shown and "process" not in name}
+    own = {family.name for family in gauges(Counted()).registry.collect()}
+    unseen = {name for name in own if name not in "".join(shown())}
     assert unseen == {
-        "dicom_node_build_info",
-        "dicom_node_dicomweb_requests",
-        "dicom_node_fetches",
+        "dicom_node_process_max_fds",
+        "dicom_node_process_start_time_seconds",
+        "dicom_node_process_virtual_memory_bytes",
     }
+
+
+def test_panels_have_a_place_of_their_own() -> None:
+    taken: dict[tuple[int, int], str] = {}
+    for panel in panels():
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        for cell in product(
+            range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        ):
+            assert cell not in taken, f"{panel['title']} lies on {taken[cell]}"
+            taken[cell] = panel["title"]
+    assert len({panel["id"] for panel in panels()}) == len(panels())
 
 
 def test_labels_hold_names_of_the_configuration_and_of_the_code() -> None:
