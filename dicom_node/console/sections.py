@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dicom_node.console.access import api as access_api
 from dicom_node.console.access import login, oidc, people, tokens
 from dicom_node.console.api import routes as api
-from dicom_node.console.jobs import actions, details, fetches, lists, pictures, quarantine
+from dicom_node.console.jobs import actions, bulk, details, fetches, lists, pictures, quarantine
 from dicom_node.console.partners import SECTIONS as PARTNERS
 from dicom_node.console.routing import SECTIONS as ROUTING
 from dicom_node.console.today import pages as today
@@ -24,6 +24,7 @@ SECTIONS: Final[tuple[Section, ...]] = (
     lists.SECTION,
     pictures.SECTION,
     quarantine.SECTION,
+    bulk.SECTION,
     actions.SECTION,
     details.SECTION,
     fetches.SECTION,

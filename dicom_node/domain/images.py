@@ -41,6 +41,8 @@ IMAGE_TABLE: Final[Mapping[tuple[ImageState, ImageEvent], ImageState]] = {
     (_S.WAITING, _E.IGNORED): _S.IGNORED,
     (_S.WAITING, _E.QUARANTINED): _S.QUARANTINED,
     (_S.QUARANTINED, _E.RELEASED): _S.WAITING,
+    # The same image sent again is a duplicate, so this is the way back from a rule that was wrong.
+    (_S.IGNORED, _E.RELEASED): _S.WAITING,
     (_S.QUARANTINED, _E.CANCELLED): _S.CANCELLED,
     (_S.CONFLICTING, _E.CANCELLED): _S.CANCELLED,
 }

@@ -52,6 +52,8 @@ JOB_TABLE: Final[Mapping[tuple[JobState, JobEvent], JobState]] = {
     (JobState.RUNNING, JobEvent.FAILED): JobState.QUEUED,
     (JobState.RUNNING, JobEvent.LEASE_EXPIRED): JobState.QUEUED,
     (JobState.RUNNING, JobEvent.GAVE_UP): JobState.QUARANTINED,
+    # Its worker finds its lease gone at the end, and what it made comes to nothing.
+    (JobState.RUNNING, JobEvent.CANCELLED): JobState.CANCELLED,
     (JobState.QUARANTINED, JobEvent.RELEASED): JobState.QUEUED,
     (JobState.QUARANTINED, JobEvent.CANCELLED): JobState.CANCELLED,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from dicom_node.domain.identifiers import JobKey
@@ -13,7 +14,9 @@ from dicom_node.ports.rows import ImageRow, JobRow, Kind, NewJob, Product
 
 __all__ = [
     "Activity",
+    "Bulk",
     "ConsoleLedger",
+    "Failing",
     "ImageLine",
     "JobLine",
     "JobRecord",
@@ -21,6 +24,7 @@ __all__ = [
     "Orders",
     "Reason",
     "Search",
+    "Untaken",
 ]
 
 
@@ -49,6 +53,19 @@ class Search:
     destination: str = ""
     since: float | None = None
     until: float | None = None
+
+
+class Bulk(StrEnum):
+    """What can be done to all that is found.
+
+    Attributes:
+        CANCEL_QUEUED: Jobs that wait for the engine are cancelled.
+        DECIDE_ANEW: Images that were ignored, and whose file is kept, are decided by the routes of
+            now.
+    """
+
+    CANCEL_QUEUED = "cancel_queued"
+    DECIDE_ANEW = "decide_anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +152,33 @@ class LastSend:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failing:
+    """A job that is open and failed before."""
+
+    key: JobKey
+    route: str
+    failures: int
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untaken:
+    """What became of images since the newest version of the configuration.
+
+    Attributes:
+        version: Its number.
+        author: Who made it.
+        at: When, in Unix seconds.
+        images: That came since, none of which any route took; some of those before were taken.
+    """
+
+    version: int
+    author: str
+    at: float
+    images: int
+
+
 class ConsoleLedger(Protocol):
     """The rows as the console shows them. Every method is one transaction."""
 
@@ -168,6 +212,24 @@ class ConsoleLedger(Protocol):
 
     def last_sends(self) -> Mapping[str, LastSend]:
         """By destination."""
+        ...
+
+    def failing(self) -> Failing | None:
+        """The job that is open and failed most often; None when none failed."""
+        ...
+
+    def untaken(self) -> Untaken | None:
+        """What a changed rule takes no more, as far as the newest images tell; None when some are
+        taken as before.
+        """
+        ...
+
+    def count_chosen(self, bulk: Bulk, search: Search) -> int:
+        """How many there are to be settled of those that are looked for, in whatever state."""
+        ...
+
+    def settle_chosen(self, bulk: Bulk, search: Search, now: float) -> int:
+        """Settle them; how many."""
         ...
 
     def hurry(self, kind: Kind, name: str, now: float) -> int:

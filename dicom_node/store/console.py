@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -10,11 +9,28 @@ import sqlalchemy as sa
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.errors import IntegrityError
 from dicom_node.domain.identifiers import JobKey
-from dicom_node.domain.images import ImageState
 from dicom_node.domain.jobs import JobState
 from dicom_node.ports import DecidedAs, Kind, Product
-from dicom_node.ports.console import Activity, ImageLine, JobLine, JobRecord, LastSend, Reason
-from dicom_node.store import deliveries, images, jobs, overview, schema
+from dicom_node.ports.console import (
+    Activity,
+    Failing,
+    ImageLine,
+    JobLine,
+    JobRecord,
+    LastSend,
+    Reason,
+    Untaken,
+)
+from dicom_node.store import (
+    choosing,
+    deliveries,
+    images,
+    jobs,
+    overview,
+    schema,
+    searching,
+    versions,
+)
 from dicom_node.store.transitions import image_state
 
 if TYPE_CHECKING:
@@ -22,7 +38,7 @@ if TYPE_CHECKING:
 
     from dicom_node.domain.jobs import Target
     from dicom_node.ports import ImageRow, NewJob
-    from dicom_node.ports.console import Search
+    from dicom_node.ports.console import Bulk, Search
     from dicom_node.store.database import Database
 
 __all__ = ["SqlConsole"]
@@ -33,18 +49,11 @@ _derived, _events, _sends = schema.derived, schema.events, schema.sends
 _EVENTS_READ: Final = 20_000
 """Newest events that figures over time are made of: their cost must not grow with the ledger."""
 
-_STATES: Final = {
-    ImageState.WAITING: _images.c.decided_as.is_(None),
-    ImageState.ACCEPTED: _images.c.decided_as == DecidedAs.ACCEPT.value,
-    ImageState.IGNORED: _images.c.decided_as == DecidedAs.IGNORE.value,
-    ImageState.QUARANTINED: sa.and_(
-        _images.c.decided_as == DecidedAs.QUARANTINE.value,
-        _images.c.cancelled_at.is_(None),
-        sa.not_(_images.c.conflicting),
-    ),
-    ImageState.CONFLICTING: sa.and_(_images.c.conflicting, _images.c.cancelled_at.is_(None)),
-    ImageState.CANCELLED: _images.c.cancelled_at.is_not(None),
-}
+_IMAGES_READ: Final = 500
+"""Newest images that tell what a rule takes."""
+
+_ENOUGH: Final = 3
+"""Images after which it is no accident that none is taken."""
 
 
 class SqlConsole:
@@ -65,25 +74,12 @@ class SqlConsole:
                 *_images.c["route", "calling_ae_title", "study_instance_uid", "accession_number"],
             )
             .join(_images, _images.c.id == _jobs.c.image_id)
-            .where(*_of_image(search))
+            .where(*searching.jobs(search))
             .order_by(_jobs.c.id.desc())
             .limit(limit)
         )
         if before is not None:
             query = query.where(_jobs.c.id < before)
-        if search.state:
-            query = query.where(_jobs.c.state == search.state)
-        if search.since is not None:
-            query = query.where(_jobs.c.created_at >= search.since)
-        if search.until is not None:
-            query = query.where(_jobs.c.created_at < search.until)
-        if search.destination:
-            sent = sa.exists().where(
-                _deliveries.c.job_id == _jobs.c.id, _deliveries.c.destination == search.destination
-            )
-            query = query.where(sent)
-        if search.text:
-            query = query.where(_named(search.text))
         with self._database.read() as connection:
             rows = connection.execute(query).all()
             sends = _sent(connection, [row.id for row in rows])
@@ -102,20 +98,12 @@ class SqlConsole:
         )
         query = (
             sa.select(_images, newest.label("job_key"))
-            .where(*_of_image(search))
+            .where(*searching.images(search))
             .order_by(_images.c.id.desc())
             .limit(limit)
         )
         if before is not None:
             query = query.where(_images.c.id < before)
-        if search.state in list(ImageState):
-            query = query.where(_STATES[ImageState(search.state)])
-        if search.since is not None:
-            query = query.where(_images.c.received_at >= search.since)
-        if search.until is not None:
-            query = query.where(_images.c.received_at < search.until)
-        if search.text:
-            query = query.where(_images.c.sop_instance_uid == search.text)
         with self._database.read() as connection:
             return tuple(_image_line(row) for row in connection.execute(query))
 
@@ -152,7 +140,7 @@ class SqlConsole:
     def reasons(self, limit: int = 12) -> tuple[Reason, ...]:
         """See `ports.ConsoleLedger.reasons`."""
         stuck = (
-            (Kind.IMAGES, _images.c.reason, sa.literal(""), _STATES[ImageState.QUARANTINED]),
+            (Kind.IMAGES, _images.c.reason, sa.literal(""), searching.IN_QUARANTINE),
             (Kind.JOBS, _jobs.c.last_error, sa.literal(""), _jobs.c.state == "quarantined"),
             (
                 Kind.DELIVERIES,
@@ -232,6 +220,60 @@ class SqlConsole:
             )
             return {row[0]: LastSend(at=row[1], event=row[2], detail=row[3]) for row in rows}
 
+    def failing(self) -> Failing | None:
+        """See `ports.ConsoleLedger.failing`."""
+        open_states = (JobState.QUEUED.value, JobState.RUNNING.value)
+        query = (
+            sa.select(*_jobs.c["key", "failures", "last_error"], _images.c.route)
+            .join(_images, _images.c.id == _jobs.c.image_id)
+            .where(_jobs.c.state.in_(open_states), _jobs.c.failures > 0)
+            .order_by(_jobs.c.failures.desc(), _jobs.c.id)
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return Failing(
+            key=JobKey(row.key),
+            route=row.route,
+            failures=row.failures,
+            last_error=row.last_error,
+        )
+
+    def untaken(self) -> Untaken | None:
+        """See `ports.ConsoleLedger.untaken`."""
+        with self._database.read() as connection:
+            newest = versions.newest(connection, 1)
+            if not newest:
+                return None
+            last = connection.execute(sa.select(sa.func.max(_images.c.id))).scalar() or 0
+            is_new = sa.func.coalesce(_images.c.version_id, 0) == newest[0].number
+            taken = sa.case((_images.c.decided_as == DecidedAs.ACCEPT.value, 1), else_=0)
+            rows = connection.execute(
+                sa.select(is_new, sa.func.count(), sa.func.sum(taken))
+                .where(_images.c.id > last - _IMAGES_READ, _images.c.decided_as.is_not(None))
+                .group_by(is_new)
+            )
+            found = {bool(row[0]): (row[1], row[2]) for row in rows}
+        (came, now_taken), (_, taken_before) = found.get(True, (0, 0)), found.get(False, (0, 0))
+        if came < _ENOUGH or now_taken or not taken_before:
+            return None
+        version = newest[0]
+        return Untaken(
+            version=version.number, author=version.version.author, at=version.at, images=came
+        )
+
+    def count_chosen(self, bulk: Bulk, search: Search) -> int:
+        """See `ports.ConsoleLedger.count_chosen`."""
+        with self._database.read() as connection:
+            return choosing.count(connection, bulk, search)
+
+    def settle_chosen(self, bulk: Bulk, search: Search, now: float) -> int:
+        """See `ports.ConsoleLedger.settle_chosen`."""
+        with self._database.write() as connection:
+            return choosing.settle(connection, bulk, search, now)
+
     def hurry(self, kind: Kind, name: str, now: float) -> int:
         """See `ports.ConsoleLedger.hurry`."""
         table, waits = _deliveries, DeliveryState.PENDING.value
@@ -294,22 +336,6 @@ def _whole(connection: sa.Connection, number: sa.ColumnElement[Any]) -> sa.Colum
     """A number that is not negative, rounded down: SQLite's cast does so, PostgreSQL's rounds."""
     down = number if connection.dialect.name == "sqlite" else sa.func.floor(number)
     return sa.cast(down, sa.Integer)
-
-
-def _of_image(search: Search) -> list[sa.ColumnElement[bool]]:
-    wanted = (
-        (_images.c.route, search.route),
-        (_images.c.calling_ae_title, search.peer),
-        (_images.c.accession_number, search.accession),
-        (_images.c.study_instance_uid, search.study),
-    )
-    return [column == value for column, value in wanted if value]
-
-
-def _named(text: str) -> sa.ColumnElement[bool]:
-    if re.fullmatch(r"[0-9a-f]{6,64}", text):
-        return _jobs.c.key.startswith(text)
-    return _images.c.sop_instance_uid == text
 
 
 def _sent(connection: sa.Connection, ids: Sequence[int]) -> dict[int, list[tuple[str, str]]]:

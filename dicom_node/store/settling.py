@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dicom_node.domain.identifiers import JobKey
     from dicom_node.ports import Chosen
 
-__all__ = ["release_job", "settle"]
+__all__ = ["decide_anew", "release_job", "settle"]
 
 _images, _jobs, _deliveries = schema.images, schema.jobs, schema.deliveries
 
@@ -69,21 +69,26 @@ def _settle_images(connection: sa.Connection, deed: Deed, chosen: Chosen, now: f
                 connection, row, ImageEvent.CANCELLED, now, detail=row.reason, cancelled_at=now
             )
         else:
-            change_image(
-                connection,
-                row,
-                ImageEvent.RELEASED,
-                now,
-                detail=row.reason,
-                decided_as=None,
-                decided_at=None,
-                route="",
-                route_digest="",
-                version_id=None,
-                reason="",
-                terms="[]",
-            )
+            decide_anew(connection, row, now)
     return len(rows)
+
+
+def decide_anew(connection: sa.Connection, row: sa.Row[Any], now: float) -> None:
+    """Let an image wait for its decision again, as if it had just come."""
+    change_image(
+        connection,
+        row,
+        ImageEvent.RELEASED,
+        now,
+        detail=row.reason,
+        decided_as=None,
+        decided_at=None,
+        route="",
+        route_digest="",
+        version_id=None,
+        reason="",
+        terms="[]",
+    )
 
 
 def _settle_jobs(connection: sa.Connection, deed: Deed, chosen: Chosen, now: float) -> int:

@@ -20,6 +20,7 @@ running finished done
 running failed queued
 running lease_expired queued
 running gave_up quarantined
+running cancelled cancelled
 quarantined released queued
 quarantined cancelled cancelled
 """
@@ -28,6 +29,7 @@ IMAGE_PATHS = """
 waiting accepted accepted
 waiting ignored ignored
 waiting quarantined quarantined
+ignored released waiting
 quarantined released waiting
 quarantined cancelled cancelled
 conflicting cancelled cancelled

@@ -9,9 +9,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
 from dicom_node.console.api import shapes
-from dicom_node.console.api.shapes import Again, Bulk, Count, Done, Images, JobDetails, Jobs, Send
+from dicom_node.console.api.shapes import Again, Count, Done, Images, JobDetails, Jobs, Send
 from dicom_node.console.errors import answers
-from dicom_node.console.jobs import deeds, searching
+from dicom_node.console.jobs import bulk, deeds, searching
 from dicom_node.console.jobs.pictures import Key, known
 from dicom_node.console.jobs.searching import AskedImages, AskedJobs
 from dicom_node.console.masking import may_see_patients
@@ -21,6 +21,7 @@ from dicom_node.console.shapes import Problem
 from dicom_node.console.today.pages import figures
 from dicom_node.domain.accounts import Identity, Role
 from dicom_node.ports import Deed
+from dicom_node.ports.console import Bulk
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -70,6 +71,12 @@ def jobs(
         jobs=[shapes.job_out(row, patients=patients) for row in rows[:limit]],
         next=rows[limit - 1].id if len(rows) > limit else None,
     )
+
+
+@router.post("/jobs/cancel")
+def cancel_queued(request: Request, who: Operator, asked: JobSearch) -> Count:
+    """Give up the jobs that wait for the engine, of those that are looked for in any state."""
+    return Count(count=bulk.settle(_parts(request), who, Bulk.CANCEL_QUEUED, asked))
 
 
 @router.get("/jobs/{key}")
@@ -124,8 +131,14 @@ def images(
     )
 
 
+@router.post("/images/anew")
+def decide_anew(request: Request, who: Operator, asked: ImageSearch) -> Count:
+    """Decide anew about the images that were ignored, of those that are looked for in any state."""
+    return Count(count=bulk.settle(_parts(request), who, Bulk.DECIDE_ANEW, asked))
+
+
 @router.post("/quarantine")
-def settle(request: Request, who: Operator, wanted: Bulk) -> Count:
+def settle(request: Request, who: Operator, wanted: shapes.Bulk) -> Count:
     """Release or cancel all in quarantine whose reason holds these words."""
     count = deeds.settle_all(
         _parts(request),

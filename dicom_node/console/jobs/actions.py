@@ -34,7 +34,8 @@ _ASKED: Final = {
     "release": ("Release this job?", "What is in quarantine of it runs again.", "Release"),
     "cancel": (
         "Cancel this job?",
-        "Nothing more is made or sent of it. This cannot be undone.",
+        "Nothing more is made or sent of it; if the engine is at it, what it makes is thrown away. "
+        "This cannot be undone.",
         "Cancel the job",
     ),
     "retry": ("Try again now?", "It does not wait for its time but is due at once.", "Try now"),

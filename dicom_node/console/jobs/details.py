@@ -118,7 +118,7 @@ def job(request: Request, who: Somebody, key: Key) -> HTMLResponse:
         view_sets=[each.name for each in parts.facts.view_sets],
         can={
             "release": row.job.state is JobState.QUARANTINED or DeliveryState.QUARANTINED in states,
-            "cancel": row.job.state in (JobState.QUARANTINED, JobState.QUEUED),
+            "cancel": row.job.state not in (JobState.DONE, JobState.CANCELLED),
             "retry": (row.job.state is JobState.QUEUED and row.job.not_before > parts.clock())
             or DeliveryState.PENDING in states,
             "send": row.job.state is JobState.DONE and record.files_kept,

@@ -17,7 +17,16 @@ from dicom_node.ports.console import Search
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["PAGE", "Asked", "AskedImages", "AskedJobs", "Search", "next_page", "search_of"]
+__all__ = [
+    "PAGE",
+    "Asked",
+    "AskedImages",
+    "AskedJobs",
+    "Search",
+    "in_words",
+    "next_page",
+    "search_of",
+]
 
 PAGE = 50
 """Rows of a list; a page of them stays far below 100 kB."""
@@ -94,6 +103,12 @@ def search_of(asked: Asked, *, patients: bool) -> Search:
         since=_seconds(asked.since),
         until=_seconds(asked.until),
     )
+
+
+def in_words(asked: Asked) -> str:
+    """What is looked for, without what is about a patient."""
+    said = {key: value for key, value in asked.given().items() if key != "accession"}
+    return ", ".join(f"{key} {value}" for key, value in said.items())
 
 
 def next_page(path: str, asked: Asked, before: int) -> str:
