@@ -98,4 +98,5 @@ class Configured:
             view_sets=tuple(each.to_domain(name) for name, each in settings.view_sets.items()),
             min_free_bytes=settings.retention.min_free_bytes,
             started_at=self._started_at,
+            data_dir=str(settings.node.data_dir),
         )

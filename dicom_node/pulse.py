@@ -1,4 +1,6 @@
-"""How the parts of a node are, tried in the background once a minute while somebody looks."""
+"""How the parts of a node are, tried in the background while somebody looks: once a minute, more
+often while something is wrong.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicom_node.console.parts import Part
 from dicom_node.domain.errors import NodeError, describe
-from dicom_node.monitoring.health import Beating
+from dicom_node.monitoring.health import Beating, engine_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,11 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["Pulse"]
 
 _TRIED_EVERY_S: Final = 60.0
+_SOONER_S: Final = 10.0
+"""Where something was wrong: whoever puts it right is to see that it is."""
+
 _SOON_S: Final = 30 * 86400.0
 
 
 class Pulse:
-    """Asks engines for a heartbeat and destinations for an echo; nobody who looks waits for it."""
+    """Asks engines for a heartbeat, which starts those that ended, and destinations for an echo;
+    nobody who looks waits for it.
+    """
 
     def __init__(self, node: Node, destinations: Callable[[], Sequence[Destination]]) -> None:
         self._node = node
@@ -36,7 +43,8 @@ class Pulse:
         """As they were found last; a new trial begins when that is too long ago."""
         now = self._node.clock()
         with self._lock:
-            due = self._tried_at is None or abs(now - self._tried_at) >= _TRIED_EVERY_S
+            wait_s = _SOONER_S if any(part.problem for part in self._parts) else _TRIED_EVERY_S
+            due = self._tried_at is None or abs(now - self._tried_at) >= wait_s
             if due and not self._busy and not self._node.stopping.is_set():
                 self._busy, self._tried_at = True, now
                 threading.Thread(target=self._try, name="pulse", daemon=True).start()
@@ -55,8 +63,12 @@ class Pulse:
     def _engines(self) -> list[Part]:
         now, found = self._node.clock(), []
         for number, engine in enumerate(self._node.engines, start=1):
-            beats = not isinstance(engine, Beating) or engine.heartbeat()
-            problem = "" if beats else "its process does not run; it is started when work comes"
+            problem = ""
+            if isinstance(engine, Beating):
+                try:
+                    engine_answers(engine)()
+                except NodeError as error:
+                    problem = describe(error)
             found.append(Part(name=f"engine {number}", problem=problem, at=now))
         return found
 

@@ -88,6 +88,7 @@ class NodeFacts:
         view_sets: In order.
         min_free_bytes: Free space below which images are refused.
         started_at: Unix seconds.
+        data_dir: Folder of what it keeps.
     """
 
     ae_title: str
@@ -98,3 +99,4 @@ class NodeFacts:
     view_sets: tuple[ViewPlan, ...] = ()
     min_free_bytes: int = 0
     started_at: float = 0.0
+    data_dir: str = ""

@@ -105,7 +105,7 @@ class Child:
         code = self._ended_by_itself()
         self.kill()
         if overdue.is_set():
-            raise ChildLostError(f"it missed its deadline of {deadline_s:g} s", overdue=True)
+            raise ChildLostError(f"it missed its deadline of {deadline_s:.3g} s", overdue=True)
         raise ChildLostError(broken if code is None else _ending(code))
 
     def kill(self) -> None:

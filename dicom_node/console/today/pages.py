@@ -10,7 +10,7 @@ from dicom_node.console.pages import page
 from dicom_node.console.registry import Entry, Section
 from dicom_node.console.security.guard import Somebody
 from dicom_node.console.today.charts import HEIGHT, WIDTH, bars
-from dicom_node.console.today.standing import lanes, troubles
+from dicom_node.console.today.standing import NOT_SENT, is_slow, lanes, troubles
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.jobs import JobState
 
@@ -64,6 +64,9 @@ def figures(parts: Parts) -> dict[str, Any]:
             now=now,
             unusable=len(state_of_file.problems) if state_of_file is not None else 0,
             restart=state_of_file.restart if state_of_file is not None else (),
+            failing=parts.found.failing() if is_slow(queues, now) else None,
+            untaken=parts.found.untaken() if parts.desk is not None else None,
+            folder=parts.facts.data_dir,
         ),
         "counts": {
             "queued": queues.jobs.get(JobState.QUEUED, 0),
@@ -81,6 +84,7 @@ def figures(parts: Parts) -> dict[str, Any]:
         "latency": bars([(each.at, each.latency_s) for each in activity]),
         "received_total": sum(each.received for each in activity),
         "finished_total": sum(each.finished for each in activity),
+        "not_sent": NOT_SENT,
         "hours": _HOURS,
         "width": WIDTH,
         "height": HEIGHT,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
 from dicom_node.console.filters import counted, seconds, size
+from dicom_node.domain.accounts import Role
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.jobs import JobState
 
@@ -13,13 +15,31 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dicom_node.console.parts import Part
-    from dicom_node.ports.console import LastSend
+    from dicom_node.ports.console import Failing, LastSend, Untaken
     from dicom_node.ports.figures import Queues
 
-__all__ = ["Lane", "Trouble", "lanes", "troubles"]
+__all__ = ["NOT_SENT", "Lane", "Link", "Trouble", "is_slow", "lanes", "troubles"]
+
+NOT_SENT: Final = ("failed", "gave_up")
+"""Events of a delivery that was not taken."""
 
 _SLOW_S = 900.0
 """A wait after which somebody should look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The way to a page.
+
+    Attributes:
+        path: Of the page.
+        words: On the link.
+        role: Who may see the page.
+    """
+
+    path: str
+    words: str
+    role: Role = Role.VIEWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +50,13 @@ class Trouble:
         grave: It keeps the node from its work; else it will, or a person is waited for.
         words: What is wrong.
         todo: What to do.
-        path: Of the page for it; empty: none of the console's.
-        link: Words of the link.
+        links: To the pages for it.
     """
 
     grave: bool
     words: str
     todo: str
-    path: str = ""
-    link: str = ""
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +81,13 @@ def lanes(
     found = []
     for name in names:
         part = by_name.get(f"destination {name}")
+        since = part is not None and _is_back(part, last.get(name))
         count = {state: queues.deliveries.get((name, state), 0) for state in DeliveryState}
         found.append(
             Lane(
                 name=name,
-                problem=part.problem if part else "",
-                words=part.words if part else "not asked yet",
+                problem=part.problem if part and not since else "",
+                words="takes what is sent" if since else part.words if part else "not asked yet",
                 tried_at=part.at if part else None,
                 waiting=count[DeliveryState.PENDING],
                 sending=count[DeliveryState.SENDING],
@@ -77,6 +96,13 @@ def lanes(
             )
         )
     return tuple(found)
+
+
+def _is_back(part: Part, last: LastSend | None) -> bool:
+    """Whether a delivery was taken after the trial that had no answer."""
+    if last is None or part.at is None or not part.problem:
+        return False
+    return last.at > part.at and last.event not in NOT_SENT
 
 
 def troubles(
@@ -89,6 +115,9 @@ def troubles(
     now: float,
     unusable: int = 0,
     restart: Sequence[str] = (),
+    failing: Failing | None = None,
+    untaken: Untaken | None = None,
+    folder: str = "",
 ) -> tuple[Trouble, ...]:
     """What is wrong, the gravest first; empty when the node is well.
 
@@ -101,23 +130,29 @@ def troubles(
         now: Unix seconds.
         unusable: Problems for which the configuration file cannot be used.
         restart: Keys it changed that wait for a restart.
+        failing: The job that fails most often.
+        untaken: What the newest rules do not take.
+        folder: Whose disk it is.
     """
-    found = [*_disk(free_bytes, min_free_bytes), *_destinations(lanes), *_others(parts)]
-    found += _file(unusable, restart)
+    found = [*_disk(free_bytes, min_free_bytes, folder), *_destinations(lanes), *_others(parts)]
+    found += [*_file(unusable, restart), *_rules(untaken, now)]
     found += _quarantine(queues, lanes)
-    found += _waits(queues, now)
+    found += _waits(queues, failing, now)
     return tuple(sorted(found, key=lambda each: not each.grave))
 
 
-def _disk(free_bytes: int, min_free_bytes: int) -> list[Trouble]:
+def _disk(free_bytes: int, min_free_bytes: int, folder: str) -> list[Trouble]:
+    where = f"the disk of {folder}" if folder else "the data folder's disk"
+    links = (Link("/routes/text", "The configuration", Role.ADMIN),)
     if free_bytes < min_free_bytes:
         return [
             Trouble(
                 grave=True,
                 words=f"The disk is too full: {size(free_bytes)} are free and "
-                f"{size(min_free_bytes)} are needed. Images are refused.",
-                todo="Free space on the data folder's disk, or lower retention.keep_s so that "
-                "files of closed work go sooner. Receiving goes on by itself once there is room.",
+                f"{size(min_free_bytes)} are needed. Images are refused, and views wait.",
+                todo=f"Free space on {where}; all then goes on by itself. Or lower "
+                "retention.keep_s, so that files of closed work go sooner, and restart the node.",
+                links=links,
             )
         ]
     if free_bytes < 2 * min_free_bytes:
@@ -126,7 +161,8 @@ def _disk(free_bytes: int, min_free_bytes: int) -> list[Trouble]:
                 grave=False,
                 words=f"The disk fills: {size(free_bytes)} are free, and below "
                 f"{size(min_free_bytes)} images are refused.",
-                todo="Free space on the data folder's disk, or lower retention.keep_s.",
+                todo=f"Free space on {where}, or lower retention.keep_s and restart the node.",
+                links=links,
             )
         ]
     return []
@@ -140,8 +176,10 @@ def _destinations(lanes: Sequence[Lane]) -> list[Trouble]:
             f"Waiting for it: {counted(lane.waiting + lane.sending, 'deliveries')}.",
             todo="Bring it back, or correct its address. Deliveries are kept and tried again by "
             "themselves; nothing is lost.",
-            path=f"/jobs?destination={lane.name}",
-            link="What waits for it",
+            links=(
+                Link(f"/jobs?destination={lane.name}", "What waits for it"),
+                Link(f"/destinations/edit/{lane.name}", "Its address", Role.ADMIN),
+            ),
         )
         for lane in lanes
         if lane.problem
@@ -158,8 +196,7 @@ def _others(parts: Sequence[Part]) -> list[Trouble]:
             Trouble(
                 grave=bool(part.problem),
                 words=f"{part.name.capitalize()}: {part.problem or part.words}.",
-                todo="It is started again by itself; when this stays, look at the node's log for "
-                "why it ends."
+                todo="When this stays, look at the node's log for why it ends."
                 if engine
                 else "Renew it; the changed file is taken up by itself.",
             )
@@ -175,8 +212,7 @@ def _file(unusable: int, restart: Sequence[str]) -> list[Trouble]:
                 words="The configuration file cannot be used as it is now: "
                 f"{counted(unusable, 'problems')}. The rules in force before stay.",
                 todo="Correct the lines that are named, or go back to a version before.",
-                path="/routes",
-                link="What is wrong with it",
+                links=(Link("/routes", "What is wrong with it"),),
             )
         ]
     if restart:
@@ -204,25 +240,62 @@ def _quarantine(queues: Queues, lanes: Sequence[Lane]) -> list[Trouble]:
             grave=False,
             words=f"In quarantine, waiting for a person: {words}.",
             todo="Read the reasons, put right what they name, then release or cancel.",
-            path="/quarantine",
-            link="Reasons",
+            links=(Link("/quarantine", "Reasons"),),
         )
     ]
 
 
-def _waits(queues: Queues, now: float) -> list[Trouble]:
-    oldest = queues.oldest_job_at
-    if oldest is None or now - oldest < _SLOW_S:
+def is_slow(queues: Queues, now: float) -> bool:
+    """Whether a job has waited for the engine for too long."""
+    return queues.oldest_job_at is not None and now - queues.oldest_job_at >= _SLOW_S
+
+
+def _waits(queues: Queues, failing: Failing | None, now: float) -> list[Trouble]:
+    if queues.oldest_job_at is None or not is_slow(queues, now):
         return []
     count = queues.jobs.get(JobState.QUEUED, 0)
-    return [
+    found = [
         Trouble(
             grave=False,
             words=f"Waiting for the engine: {counted(count, 'jobs')}, the oldest for "
-            f"{seconds(now - oldest)}.",
-            todo="Look whether one job fails again and again; else give the engine a GPU or more "
-            "workers, or wait.",
-            path="/jobs?state=queued",
-            link="The queue",
+            f"{seconds(now - queues.oldest_job_at)}.",
+            todo="They are worked off in turn: wait, cancel those that nobody needs, or give the "
+            "engine a GPU or more workers.",
+            links=(Link("/jobs?state=queued", "The queue"),),
+        )
+    ]
+    if failing is not None:
+        found.append(
+            Trouble(
+                grave=False,
+                words=f"A job of route {failing.route} holds the others up: it failed "
+                f"{counted(failing.failures, 'times')} and is tried again ({failing.last_error}).",
+                todo="Cancel it, or wait: after its last attempt it is put into quarantine.",
+                links=(Link(f"/jobs/{failing.key}", "That job"),),
+            )
+        )
+    return found
+
+
+def _to_the_second(at: float) -> str:
+    """Local time, as the search has it."""
+    return datetime.fromtimestamp(at).isoformat(timespec="seconds")
+
+
+def _rules(untaken: Untaken | None, now: float) -> list[Trouble]:
+    if untaken is None:
+        return []
+    return [
+        Trouble(
+            grave=False,
+            words=f"No route takes any image since version {untaken.version} of the configuration "
+            f"({seconds(now - untaken.at)} ago, by {untaken.author}): {untaken.images} came, and "
+            "before it some were taken.",
+            todo="See what it changed, and put it right or go back; then have those that were "
+            "ignored decided anew.",
+            links=(
+                Link(f"/routes/versions/{untaken.version}", "What it changed", Role.OPERATOR),
+                Link(f"/images?state=ignored&since={_to_the_second(untaken.at)}", "The images"),
+            ),
         )
     ]
