@@ -65,6 +65,7 @@ def parts_of(node: Node) -> Parts:
         clock=node.clock,
         record=node.record,
         wake=node.bell.ring,
+        call_again=node.outlets.call_again,
         fetches=node.fetches,
         desk=node.desk,
     )

@@ -62,6 +62,7 @@ class Parts:
         health: What was tried of the node just now.
         record: Takes audit messages.
         wake: Rung after something was released or added.
+        call_again: Has a destination called that is left alone for a while, by name.
         fetches: Fetches studies from archives; None where there is none.
         desk: Where rules are tried and changed; None where there is no configuration file.
     """
@@ -77,6 +78,7 @@ class Parts:
     health: Callable[[], tuple[Part, ...]] = field(default=tuple)
     record: Callable[[AuditMessage], None] = field(default=_NOBODY)
     wake: Callable[[], None] = field(default=_asleep)
+    call_again: Callable[[str], None] = field(default=lambda name: None)
     fetches: Fetches | None = None
     desk: Desk | None = None
 

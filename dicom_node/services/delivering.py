@@ -121,6 +121,10 @@ class Delivering:
             log.warning("a delivery was lost to another sender", error=describe(error))
         return True
 
+    def call_again(self) -> None:
+        """Call the destination at the next turn, though it gave no association lately."""
+        self._rest.until = 0.0
+
     def _send(self, delivery: Delivery) -> None:
         """Nothing, when every outstanding instance is stored.
 

@@ -50,6 +50,12 @@ class Outlets:
         """Be told after every change."""
         self._changed.append(changed)
 
+    def call_again(self, name: str) -> None:
+        """Have a destination called now, when it is left alone because it gave no association."""
+        for each in self._now:
+            if each.destination.name == name:
+                each.delivering.call_again()
+
     def serve(self, destinations: Iterable[Destination]) -> None:
         """Have an outlet for each of these, and for no other."""
         with self._lock:

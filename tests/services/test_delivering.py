@@ -382,3 +382,17 @@ def test_a_failure_the_ledger_could_not_hear_of_is_told_when_it_is_back(ready: N
     service.run_once(ready.clock())
     assert ready.archive.attempts == [[0, 1, 2, 3], [2, 3]]
     assert only(ready).delivery.state is DeliveryState.CLOSED
+
+
+def test_a_destination_that_is_left_alone_is_called_when_somebody_asks(ready: Node) -> None:
+    sender = ready.delivering()
+    ready.archive.down = True
+    assert sender.run_once(ready.clock())
+    ready.archive.down = False
+    ready.receiving.receive(received(2))
+    ready.plan(), ready.synthesize()
+    assert not sender.run_once(ready.clock()), "it is left alone, though something is due"
+    sender.call_again()
+    assert sender.run_once(ready.clock())
+    states = {each.delivery.state for each in ready.ledger.deliveries()}
+    assert states == {DeliveryState.CLOSED, DeliveryState.PENDING}

@@ -196,10 +196,11 @@ def retry_destination(request: Request, who: Operator, name: str) -> Response:
     if name not in {each.name for each in parts.facts.destinations}:
         raise NotFoundError("There is no such destination.")
     count = parts.found.hurry(Kind.DELIVERIES, name, parts.clock())
+    parts.call_again(name)
     deeds.audit(
         parts, who, f"destination {name}", f"{counted(count, 'deliveries')} tried again now"
     )
-    return notices.done(request, "/", f"Tried again now: {counted(count, 'deliveries')} to {name}.")
+    return notices.done(request, "/", f"What waits for {name} is tried again now.")
 
 
 def _parts(request: Request) -> Parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import ceil
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlencode
 
@@ -129,7 +130,8 @@ def _do(request: Request, who: Identity, bulk: Bulk, asked: Asked) -> Response:
 def _ask(request: Request, who: Identity, bulk: Bulk, asked: Asked, action: str) -> HTMLResponse:
     parts, words = _parts(request), _WORDS[bulk]
     if asked.until == "":  # what comes while somebody reads the question is not meant
-        asked = replace(asked, until=datetime.fromtimestamp(parts.clock()).astimezone())
+        now = datetime.fromtimestamp(ceil(parts.clock())).astimezone()
+        asked = replace(asked, until=now)
     search = search_of(asked, patients=may_see_patients(who, parts.access))
     count = parts.found.count_chosen(bulk, search)
     if not count:

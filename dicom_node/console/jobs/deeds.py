@@ -80,6 +80,7 @@ def retry(parts: Parts, who: Identity, record: JobRecord) -> str:
     count = parts.found.hurry(Kind.JOBS, key, now)
     for each in record.row.deliveries:
         count += parts.found.hurry(Kind.DELIVERIES, str(each.delivery.id), now)
+        parts.call_again(each.delivery.destination)
     if not count:
         raise ConflictError("Nothing of this job waits for a later time.")
     audit(parts, who, f"job {key}", "Tried again now")

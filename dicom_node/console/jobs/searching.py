@@ -108,6 +108,9 @@ def search_of(asked: Asked, *, patients: bool) -> Search:
 def in_words(asked: Asked) -> str:
     """What is looked for, without what is about a patient."""
     said = {key: value for key, value in asked.given().items() if key != "accession"}
+    for key, time in (("since", asked.since), ("until", asked.until)):
+        if time != "":
+            said[key] = f"{time:%Y-%m-%d %H:%M:%S}"
     return ", ".join(f"{key} {value}" for key, value in said.items())
 
 
