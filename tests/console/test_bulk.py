@@ -45,8 +45,8 @@ def test_jobs_that_wait_are_cancelled_as_they_were_looked_for(
     assert "2 jobs cancelled." in operator.get("/jobs").text
     assert told(bench.audited[-1]) == "2 jobs cancelled"
     assert "B" not in str(bench.audited[-1].objects), "an Accession Number is about a patient"
-    assert operator.submit("/jobs/cancel?accession=B").status_code == 422
-    assert operator.get("/jobs/cancel/confirm?accession=B").status_code == 422
+    assert operator.submit("/jobs/cancel?accession=B").status_code == 409
+    assert operator.get("/jobs/cancel/confirm?accession=B").status_code == 409
 
 
 def test_what_came_after_the_question_is_not_meant(bench: Bench, operator: Browser) -> None:
@@ -100,7 +100,7 @@ def test_a_program_does_the_same_and_a_viewer_neither(bench: Bench, viewer: Brow
     bench.receive(3, Modality="CT")
     bench.node.plan()
     assert ask(bench, robot, "POST", "/images/anew").json() == {"count": 1}
-    assert ask(bench, robot, "POST", "/images/anew").status_code == 422
+    assert ask(bench, robot, "POST", "/images/anew").status_code == 409
 
 
 def test_an_image_that_was_ignored_is_decided_anew_from_its_page(

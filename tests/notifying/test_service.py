@@ -226,7 +226,7 @@ def test_no_more_wait_than_may(site: Site) -> None:
     service.run_once(0)
     saved = site.outbox.read()
     (first, *_) = saved.letters
-    waiting = [replace(first, due_at=1e9 + number) for number in range(LETTERS_AT_MOST - 1)]
+    waiting = [replace(first, due_at=1e8 + number) for number in range(LETTERS_AT_MOST - 1)]
     site.outbox.write(replace(saved, letters=tuple(waiting)))
     service = site.started(retry=RetryPolicy(first_s=1e9, max_s=1e9, attempts=9))
     for turn in range(1, 4):  # two letters each time: it is over, it is back, it is over

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 
 from dicom_node.console import notices
-from dicom_node.console.failures import RejectedError
+from dicom_node.console.failures import ConflictError
 from dicom_node.console.filters import counted
 from dicom_node.console.jobs import deeds
 from dicom_node.console.jobs.searching import Asked, AskedImages, AskedJobs, in_words, search_of
@@ -110,13 +110,13 @@ def settle(parts: Parts, who: Identity, bulk: Bulk, asked: Asked) -> int:
     """Do it, for pages and programs; to how many.
 
     Raises:
-        RejectedError: There is nothing to do it to.
+        ConflictError: There is nothing to do it to.
     """
     search = search_of(asked, patients=may_see_patients(who, parts.access))
     words = _WORDS[bulk]
     count = parts.found.settle_chosen(bulk, search, parts.clock())
     if not count:
-        raise RejectedError(words.none)
+        raise ConflictError(words.none)
     said = f"{counted(count, words.nouns)} {words.done}"
     deeds.audit(parts, who, f"{words.nouns}: {in_words(asked) or 'all'}", said)
     return count
@@ -135,7 +135,7 @@ def _ask(request: Request, who: Identity, bulk: Bulk, asked: Asked, action: str)
     search = search_of(asked, patients=may_see_patients(who, parts.access))
     count = parts.found.count_chosen(bulk, search)
     if not count:
-        raise RejectedError(words.none)
+        raise ConflictError(words.none)
     query = urlencode(asked.given())
     return confirmation(
         request,
