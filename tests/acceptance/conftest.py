@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import os
 from typing import TYPE_CHECKING
@@ -104,3 +105,15 @@ def fresh_site(tmp_path: Path, weights: Path, ledger: str) -> Iterator[Site]:
     finally:
         made.node.kill()
         made.archive.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 MiB in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=64m") != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {os.strerror(ctypes.get_errno())}")
+    yield folder
+    libc.umount2(os.fsencode(folder), 2)

@@ -128,7 +128,7 @@ class Node:
                 "database_password_file": "password",
             }
         else:
-            self.ledger_url = f"sqlite:///{folder / 'data' / LEDGER_FILE}"
+            self.ledger_url = f"sqlite:///{folder / values['node']['data_dir'] / LEDGER_FILE}"
         self.config = folder / "node.yaml"
         self.config.write_text(yaml.safe_dump(values))
         self.port: int = values["node"]["port"]

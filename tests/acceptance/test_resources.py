@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
 import time
@@ -99,18 +98,6 @@ def statuses_of(node: Node, *paths: Path) -> list[int]:
         return [int(association.send_c_store(path).Status) for path in paths]
     finally:
         association.release()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 MiB in memory."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=64m") != 0:
-        pytest.skip(f"a small disk cannot be mounted here: {os.strerror(ctypes.get_errno())}")
-    yield folder
-    libc.umount2(os.fsencode(folder), 2)
 
 
 def test_a_disk_that_fills_up_is_told_as_0xa700_before_it_is_full_and_then_forgotten(

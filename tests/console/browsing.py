@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM: Final = shutil.which("chromium")
+SHOTS: Final = os.environ.get("DICOM_NODE_SCREENSHOTS")
+"""A folder for pictures of the pages, to be looked at; not set: none are taken."""
+
 PATIENCE_MS: Final = 60_000
 """Conditions are waited for; a slow machine takes its time."""
 
@@ -74,10 +79,39 @@ def logged_in(
     accounts = bench.ledger.accounts()
     if accounts.account(name) is None:
         accounts.add_account(name, role, password_hash=HASH, now=bench.clock())
-    page = open_page(browser, address, **context)
+    return log_in(open_page(browser, address, **context), name)
+
+
+def log_in(page: Page, name: str) -> Page:
+    """Somebody who has an account comes to the first page."""
     page.goto("/")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_selector("#today")
     return page
+
+
+def shot(page: Page, name: str) -> None:
+    """Pictures of a page as it is: on a desk in light and dark, and on a phone."""
+    if not SHOTS:
+        return
+    size = page.viewport_size
+    assert size is not None
+    for look, scheme, width in (
+        ("light", "light", None),
+        ("dark", "dark", None),
+        ("phone", "light", 390),
+    ):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        if width is not None:
+            page.set_viewport_size({"width": width, "height": 844})
+        page.screenshot(path=Path(SHOTS) / f"{name}-{look}.png", full_page=True)
+    page.set_viewport_size(size)
+
+
+def complaints(page: Page, but: tuple[str, ...] = ()) -> list[str]:
+    """What the browser said, but for a focus that it had already, and the style of a picture."""
+    usual = ("Autofocus processing was blocked", *but, *(("inline style",) if SHOTS else ()))
+    said: list[str] = page.said  # type: ignore[attr-defined]
+    return [each for each in said if not any(part in each for part in usual)]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from dicom_node.domain.accounts import Role
-from tests.console.browsing import chromium, logged_in, needs_chromium, served
+from tests.console.browsing import (
+    chromium,
+    complaints,
+    logged_in,
+    needs_chromium,
+    served,
+    shot,
+)
 from tests.console.routing import Desk, a_desk
 from tests.fakes.radiographs import radiograph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from playwright.sync_api import Page
 
 pytestmark = needs_chromium
-
-SHOTS = os.environ.get("DICOM_NODE_SCREENSHOTS")
-"""A folder for pictures of the pages, to be looked at; not set: none are taken."""
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +37,6 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 def admin(desk: Desk) -> Iterator[Page]:
     with chromium() as browser, served(desk.bench) as address:
         yield logged_in(browser, desk.bench, address, "ada", Role.ADMIN)
-
-
-def shot(page: Page, name: str) -> None:
-    if SHOTS:
-        page.screenshot(path=Path(SHOTS) / f"{name}.png", full_page=True)
-
-
-def complaints(page: Page, but: tuple[str, ...] = ()) -> list[str]:
-    """What the browser said, but for a focus that it had already, and the style of a picture."""
-    usual = ("Autofocus processing was blocked", *but, *(("inline style",) if SHOTS else ()))
-    said: list[str] = page.said  # type: ignore[attr-defined]
-    return [each for each in said if not any(part in each for part in usual)]
 
 
 def test_a_wrong_rule_is_found_tried_put_right_and_can_be_taken_back(
