@@ -153,15 +153,10 @@ class Delivering:
         now, text = self.clock(), describe(error)
         if self.stopping() or isinstance(error, CapacityError):
             wait_s = 0.0 if self.stopping() else NO_ROOM_S
+            waits = partial(self.ledger.fail_delivery, delivery, text, now=now, counts=False)
+            # Once the ledger can be written again there is nothing left to wait for.
             self._owing.write(
-                partial(
-                    self.ledger.fail_delivery,
-                    delivery,
-                    text,
-                    retry_at=now + wait_s,
-                    now=now,
-                    counts=False,
-                )
+                partial(waits, retry_at=now + wait_s), late=partial(waits, retry_at=now)
             )
             log.warning("a delivery waits for the node", error=text, wait_s=wait_s)
             return

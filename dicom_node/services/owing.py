@@ -22,8 +22,12 @@ class Owing:
     def __init__(self) -> None:
         self._owed: Callable[[], None] | None = None
 
-    def write(self, word: Callable[[], None]) -> None:
+    def write(self, word: Callable[[], None], *, late: Callable[[], None] | None = None) -> None:
         """Write it, or keep it for `settle`.
+
+        Args:
+            word: What is to be written.
+            late: What is kept instead, if that is another word once the ledger is back.
 
         Raises:
             CapacityError: The ledger cannot be written; the word is kept.
@@ -31,7 +35,7 @@ class Owing:
         try:
             word()
         except CapacityError:
-            self._owed = word
+            self._owed = late or word
             raise
 
     def settle(self) -> None:

@@ -125,10 +125,10 @@ class Synthesizing:
         now, text = self.clock(), describe(error)
         if isinstance(error, (CapacityError, EngineDownError)) or self.stopping():
             wait_s = 0.0 if self.stopping() else self.no_room_s
+            waits = partial(self.ledger.fail_job, job, text, now=now, counts=False)
+            # Once the ledger can be written again there is nothing left to wait for.
             self._owing.write(
-                partial(
-                    self.ledger.fail_job, job, text, retry_at=now + wait_s, now=now, counts=False
-                )
+                partial(waits, retry_at=now + wait_s), late=partial(waits, retry_at=now)
             )
             log.warning("a job waits for the node", error=text, wait_s=wait_s)
             return

@@ -384,6 +384,21 @@ def test_a_failure_the_ledger_could_not_hear_of_is_told_when_it_is_back(ready: N
     assert only(ready).delivery.state is DeliveryState.CLOSED
 
 
+def test_a_delivery_whose_ledger_was_away_for_a_moment_does_not_wait_on_when_it_is_back(
+    ready: Node,
+) -> None:
+    error = CapacityError("the ledger is away")
+    away = CutAt(ready.ledger, "record_outcome", nth=3, error=error)
+    away = CutAt(away, "fail_delivery", error=error)
+    service = replace(ready.delivering(), ledger=away)  # type: ignore[arg-type]
+    with pytest.raises(CapacityError):
+        service.run_once(ready.clock())
+    ready.clock.advance(1.0)
+    assert service.run_once(ready.clock()) is True
+    assert only(ready).delivery.state is DeliveryState.CLOSED
+    assert only(ready).delivery.failures == 0
+
+
 def test_a_destination_that_is_left_alone_is_called_when_somebody_asks(ready: Node) -> None:
     sender = ready.delivering()
     ready.archive.down = True

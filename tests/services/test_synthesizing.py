@@ -418,6 +418,20 @@ def test_a_ledger_without_room_keeps_the_lease_and_the_job_runs_again(queued: No
     assert len(queued.archive.stored) == 2
 
 
+def test_a_job_whose_ledger_was_away_for_a_moment_does_not_wait_on_when_it_is_back(
+    queued: Node,
+) -> None:
+    away = CapacityError("the ledger is away")
+    ledger = CutAt(CutAt(queued.ledger, "finish_job", error=away), "fail_job", error=away)
+    service = replace(queued.synthesizing, ledger=ledger)  # type: ignore[arg-type]
+    with pytest.raises(CapacityError):
+        service.run_once(queued.clock())
+    queued.clock.advance(1.0)
+    assert service.run_once(queued.clock()) is True
+    job = queued.only_job().job
+    assert (job.state, job.failures) == (JobState.DONE, 0)
+
+
 def test_a_failure_while_the_node_stops_is_not_the_jobs(queued: Node) -> None:
     queued.synthesis = {"stopping": lambda: True}
     queued.engine.failures = [EngineError("closed")]
