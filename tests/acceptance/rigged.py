@@ -4,7 +4,8 @@ The parts are handed to the composition root; the product knows nothing of them.
 in the current folder holds the point at which the process kills itself, once. ``--echo`` takes the
 engine's place by one that answers at once, ``--worker MODULE`` that of the engine's process by
 another, with short waits between the attempts of a job. With ``--no-synthesis`` no job is done,
-``--descriptors N`` is a ulimit, and ``--patience S`` how long a destination may take to answer.
+``--descriptors N`` is a ulimit, and ``--patience S`` how long a destination may take to answer, and
+for the rest of an answer that it began.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def rigged(settings: Settings, *, echo: bool, worker: str = "", patience_s: str 
         rest = RetryPolicy(first_s=0.2, factor=2.0, max_s=1.0, attempts=10**9)
         parts["engines"] = [ChildEngine(paths, "cpu", module=worker, respawn=rest)]
     if patience_s:
-        timeouts = Timeouts(dimse_s=float(patience_s))
+        timeouts = Timeouts(dimse_s=float(patience_s), network_s=float(patience_s))
         parts["client"] = PynetStoreClient(settings.node.ae_title, timeouts=timeouts)
     node = build(settings, **parts)
     # Two hundred kills are no reason to suspect the job that happened to run.
