@@ -149,7 +149,6 @@ def test_a_port_that_is_taken_is_told(node: Node) -> None:
         assert f"cannot listen on 127.0.0.1:{node.port}" in refused(node)
 
 
-@pytest.mark.on_both
 @pytest.mark.peer
 def test_an_engine_that_is_killed_costs_an_attempt_and_not_the_node(
     fresh_site: Site, tmp_path: Path
