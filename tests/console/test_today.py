@@ -140,4 +140,4 @@ def test_a_rule_that_was_changed_for_the_worse_is_seen_and_its_images_decided_an
     assert "3 images decided anew." in ada.get("/images").text
     come()
     assert {image.state for image in desk.bench.ledger.images()} == {"accepted"}
-    assert ada.submit("/images/anew").status_code == 422, "there is none any more"
+    assert ada.submit("/images/anew").status_code == 409, "there is none any more"
