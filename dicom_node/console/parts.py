@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dicom_node.audit.messages import AuditMessage
 from dicom_node.domain.console import Access, NodeFacts
@@ -13,7 +13,10 @@ from dicom_node.ports.console import Orders
 from dicom_node.ports.fetches import Fetches
 from dicom_node.rulebook import Desk
 
-__all__ = ["Part", "Parts"]
+if TYPE_CHECKING:
+    from fastapi import Request
+
+__all__ = ["Part", "Parts", "parts_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +89,9 @@ class Parts:
     def facts(self) -> NodeFacts:
         """As they are now."""
         return self.read_facts()
+
+
+def parts_of(request: Request) -> Parts:
+    """Those of the console that answers a request."""
+    parts: Parts = request.app.state.parts
+    return parts

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request
 from dicom_node.console.access import deeds, shapes
 from dicom_node.console.access.people import Admin, Number
 from dicom_node.console.errors import answers
+from dicom_node.console.parts import parts_of
 from dicom_node.console.registry import Section
 from dicom_node.console.security.guard import API, Somebody
 
 if TYPE_CHECKING:
-    from dicom_node.console.parts import Parts
+    pass
 
 __all__ = ["SECTION"]
 
@@ -41,14 +42,14 @@ def change_password(request: Request, who: Somebody, wanted: shapes.NewPassword)
 @router.get("/accounts")
 def accounts(request: Request, who: Admin) -> shapes.Accounts:
     """Who may log in."""
-    found = _parts(request).accounts.accounts()
+    found = parts_of(request).accounts.accounts()
     return shapes.Accounts(accounts=[shapes.account_out(each) for each in found])
 
 
 @router.post("/accounts")
 def add(request: Request, who: Admin, wanted: shapes.NewAccount) -> shapes.AccountOut:
     """Let one more log in."""
-    made = deeds.add_account(_parts(request), who, wanted.name, wanted.role, wanted.password)
+    made = deeds.add_account(parts_of(request), who, wanted.name, wanted.role, wanted.password)
     return shapes.account_out(made)
 
 
@@ -57,51 +58,48 @@ def change_role(
     request: Request, who: Admin, number: Number, wanted: shapes.NewRole
 ) -> shapes.AccountOut:
     """Another role; its sessions end."""
-    deeds.change_role(_parts(request), who, number, wanted.role)
+    deeds.change_role(parts_of(request), who, number, wanted.role)
     return _account(request, number)
 
 
 @router.post("/accounts/{number}/disable")
 def disable(request: Request, who: Admin, number: Number) -> shapes.AccountOut:
     """It may log in no more; its sessions and tokens end."""
-    deeds.switch_account(_parts(request), who, number, disabled=True)
+    deeds.switch_account(parts_of(request), who, number, disabled=True)
     return _account(request, number)
 
 
 @router.post("/accounts/{number}/enable")
 def enable(request: Request, who: Admin, number: Number) -> shapes.AccountOut:
     """It may log in again."""
-    deeds.switch_account(_parts(request), who, number, disabled=False)
+    deeds.switch_account(parts_of(request), who, number, disabled=False)
     return _account(request, number)
 
 
 @router.get("/tokens")
 def tokens(request: Request, who: Admin) -> shapes.Tokens:
     """Keys of programs, without their texts."""
-    found = _parts(request).accounts.tokens()
+    found = parts_of(request).accounts.tokens()
     return shapes.Tokens(tokens=[shapes.token_out(each) for each in found])
 
 
 @router.post("/tokens")
 def make(request: Request, who: Admin, wanted: shapes.NewToken) -> shapes.TokenMade:
     """One more; its text is told this once."""
-    made, text = deeds.make_token(_parts(request), who, wanted.name, wanted.role, days=wanted.days)
+    made, text = deeds.make_token(
+        parts_of(request), who, wanted.name, wanted.role, days=wanted.days
+    )
     return shapes.TokenMade(token=shapes.token_out(made), text=text)
 
 
 @router.delete("/tokens/{number}")
 def revoke(request: Request, who: Admin, number: Number) -> shapes.TokenOut:
     """It holds no more, at once; its line is kept."""
-    return shapes.token_out(deeds.revoke_token(_parts(request), who, number))
+    return shapes.token_out(deeds.revoke_token(parts_of(request), who, number))
 
 
 def _account(request: Request, number: int) -> shapes.AccountOut:
-    return shapes.account_out(deeds.known(_parts(request), number))
-
-
-def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
+    return shapes.account_out(deeds.known(parts_of(request), number))
 
 
 SECTION: Final = Section(name="accounts for programs", router=router)

@@ -15,6 +15,7 @@ from dicom_node.console.jobs import bulk, deeds, searching
 from dicom_node.console.jobs.pictures import Key, known
 from dicom_node.console.jobs.searching import AskedImages, AskedJobs
 from dicom_node.console.masking import may_see_patients
+from dicom_node.console.parts import parts_of
 from dicom_node.console.registry import Section
 from dicom_node.console.security.guard import API, Somebody, requires
 from dicom_node.console.shapes import Problem
@@ -26,7 +27,6 @@ from dicom_node.ports.console import Bulk
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from dicom_node.console.parts import Parts
 
 __all__ = ["DESCRIPTION", "SECTION", "describe"]
 
@@ -42,7 +42,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 @router.get("/standing")
 def standing(request: Request, who: Somebody) -> shapes.Standing:
     """How the node is, and what to do when it is not well."""
-    found = figures(_parts(request))
+    found = figures(parts_of(request))
     return shapes.Standing(
         well=not any(each.grave for each in found["troubles"]),
         troubles=[
@@ -63,7 +63,7 @@ def jobs(
     request: Request, who: Somebody, asked: JobSearch, before: Before = None, limit: Limit = 50
 ) -> Jobs:
     """Jobs, the newest first."""
-    parts = _parts(request)
+    parts = parts_of(request)
     patients = may_see_patients(who, parts.access)
     search = searching.search_of(asked, patients=patients)
     rows = parts.found.find_jobs(search, before=before, limit=limit + 1)
@@ -76,7 +76,7 @@ def jobs(
 @router.post("/jobs/cancel")
 def cancel_queued(request: Request, who: Operator, asked: JobSearch) -> Count:
     """Give up the jobs that wait for the engine, of those that are looked for in any state."""
-    return Count(count=bulk.settle(_parts(request), who, Bulk.CANCEL_QUEUED, asked))
+    return Count(count=bulk.settle(parts_of(request), who, Bulk.CANCEL_QUEUED, asked))
 
 
 @router.get("/jobs/{key}")
@@ -88,32 +88,32 @@ def job(request: Request, who: Somebody, key: Key) -> JobDetails:
 @router.post("/jobs/{key}/release")
 def release(request: Request, who: Operator, key: Key) -> Done:
     """Let what is in quarantine of it run again."""
-    return Done(done=deeds.settle_job(_parts(request), who, known(request, key), Deed.RELEASE))
+    return Done(done=deeds.settle_job(parts_of(request), who, known(request, key), Deed.RELEASE))
 
 
 @router.post("/jobs/{key}/cancel")
 def cancel(request: Request, who: Operator, key: Key) -> Done:
     """Give it up."""
-    return Done(done=deeds.settle_job(_parts(request), who, known(request, key), Deed.CANCEL))
+    return Done(done=deeds.settle_job(parts_of(request), who, known(request, key), Deed.CANCEL))
 
 
 @router.post("/jobs/{key}/retry")
 def retry(request: Request, who: Operator, key: Key) -> Done:
     """Have what waits for a later time done now."""
-    return Done(done=deeds.retry(_parts(request), who, known(request, key)))
+    return Done(done=deeds.retry(parts_of(request), who, known(request, key)))
 
 
 @router.post("/jobs/{key}/send")
 def send(request: Request, who: Operator, key: Key, wanted: Send) -> Done:
     """Send its views to one more destination."""
-    words = deeds.send(_parts(request), who, known(request, key), wanted.destination)
+    words = deeds.send(parts_of(request), who, known(request, key), wanted.destination)
     return Done(done=words)
 
 
 @router.post("/jobs/{key}/again")
 def again(request: Request, who: Operator, key: Key, wanted: Again) -> Done:
     """Synthesize other views; ``done`` is the key of the new job."""
-    return Done(done=deeds.again(_parts(request), who, known(request, key), wanted.view_set))
+    return Done(done=deeds.again(parts_of(request), who, known(request, key), wanted.view_set))
 
 
 @router.get("/images")
@@ -121,7 +121,7 @@ def images(
     request: Request, who: Somebody, asked: ImageSearch, before: Before = None, limit: Limit = 50
 ) -> Images:
     """Images, the newest first."""
-    parts = _parts(request)
+    parts = parts_of(request)
     patients = may_see_patients(who, parts.access)
     search = searching.search_of(asked, patients=patients)
     rows = parts.found.find_images(search, before=before, limit=limit + 1)
@@ -134,14 +134,14 @@ def images(
 @router.post("/images/anew")
 def decide_anew(request: Request, who: Operator, asked: ImageSearch) -> Count:
     """Decide anew about the images that were ignored, of those that are looked for in any state."""
-    return Count(count=bulk.settle(_parts(request), who, Bulk.DECIDE_ANEW, asked))
+    return Count(count=bulk.settle(parts_of(request), who, Bulk.DECIDE_ANEW, asked))
 
 
 @router.post("/quarantine")
 def settle(request: Request, who: Operator, wanted: shapes.Bulk) -> Count:
     """Release or cancel all in quarantine whose reason holds these words."""
     count = deeds.settle_all(
-        _parts(request),
+        parts_of(request),
         who,
         wanted.kind,
         wanted.deed,
@@ -178,11 +178,6 @@ def describe(app: FastAPI, root_path: str = "") -> dict[str, Any]:
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     made["security"] = [{"token": []}]
     return made
-
-
-def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
 
 
 SECTION: Final = Section(name="api", router=router)

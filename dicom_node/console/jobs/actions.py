@@ -12,6 +12,7 @@ from dicom_node.console.filters import counted
 from dicom_node.console.jobs import deeds
 from dicom_node.console.jobs.pictures import Key, known
 from dicom_node.console.pages import confirmation
+from dicom_node.console.parts import parts_of
 from dicom_node.console.registry import Section
 from dicom_node.console.security.guard import requires
 from dicom_node.domain.accounts import Identity, Role
@@ -20,7 +21,6 @@ from dicom_node.ports import Deed, Kind
 if TYPE_CHECKING:
     from fastapi.responses import HTMLResponse, Response
 
-    from dicom_node.console.parts import Parts
 
 __all__ = ["SECTION"]
 
@@ -100,35 +100,35 @@ def confirm(
 @router.post("/jobs/{key}/release")
 def release(request: Request, who: Operator, key: Key) -> Response:
     """Let it run again."""
-    words = deeds.settle_job(_parts(request), who, known(request, key), Deed.RELEASE)
+    words = deeds.settle_job(parts_of(request), who, known(request, key), Deed.RELEASE)
     return notices.done(request, f"/jobs/{key}", words)
 
 
 @router.post("/jobs/{key}/cancel")
 def cancel(request: Request, who: Operator, key: Key) -> Response:
     """Give it up."""
-    words = deeds.settle_job(_parts(request), who, known(request, key), Deed.CANCEL)
+    words = deeds.settle_job(parts_of(request), who, known(request, key), Deed.CANCEL)
     return notices.done(request, f"/jobs/{key}", words)
 
 
 @router.post("/jobs/{key}/retry")
 def retry(request: Request, who: Operator, key: Key) -> Response:
     """Try now."""
-    words = deeds.retry(_parts(request), who, known(request, key))
+    words = deeds.retry(parts_of(request), who, known(request, key))
     return notices.done(request, f"/jobs/{key}", words)
 
 
 @router.post("/jobs/{key}/send")
 def send(request: Request, who: Operator, key: Key, destination: Name) -> Response:
     """Send to one more destination."""
-    words = deeds.send(_parts(request), who, known(request, key), destination)
+    words = deeds.send(parts_of(request), who, known(request, key), destination)
     return notices.done(request, f"/jobs/{key}", words)
 
 
 @router.post("/jobs/{key}/again")
 def again(request: Request, who: Operator, key: Key, view_set: Name) -> Response:
     """Synthesize with other views."""
-    new = deeds.again(_parts(request), who, known(request, key), view_set)
+    new = deeds.again(parts_of(request), who, known(request, key), view_set)
     return notices.done(request, f"/jobs/{new}", f"Queued with the views {view_set}.")
 
 
@@ -144,7 +144,7 @@ def confirm_all(
     """Ask about all that are in quarantine for a reason."""
     found = [
         each
-        for each in _parts(request).found.reasons(limit=200)
+        for each in parts_of(request).found.reasons(limit=200)
         if each.kind is kind
         and reason.lower() in each.words.lower()
         and destination in ("", each.destination)
@@ -182,7 +182,7 @@ def settle_all(
 ) -> Response:
     """Release or cancel them."""
     count = deeds.settle_all(
-        _parts(request), who, kind, deed, reason=reason, destination=destination
+        parts_of(request), who, kind, deed, reason=reason, destination=destination
     )
     if not count:
         raise RejectedError("Nothing is in quarantine that this describes any more.")
@@ -192,7 +192,7 @@ def settle_all(
 @router.post("/destinations/{name}/retry")
 def retry_destination(request: Request, who: Operator, name: str) -> Response:
     """Send now what waits for a destination."""
-    parts = _parts(request)
+    parts = parts_of(request)
     if name not in {each.name for each in parts.facts.destinations}:
         raise NotFoundError("There is no such destination.")
     count = parts.found.hurry(Kind.DELIVERIES, name, parts.clock())
@@ -201,11 +201,6 @@ def retry_destination(request: Request, who: Operator, name: str) -> Response:
         parts, who, f"destination {name}", f"{counted(count, 'deliveries')} tried again now"
     )
     return notices.done(request, "/", f"What waits for {name} is tried again now.")
-
-
-def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
 
 
 SECTION: Final = Section(name="actions", router=router)

@@ -17,6 +17,7 @@ from dicom_node.console.jobs import deeds
 from dicom_node.console.jobs.searching import Asked, AskedImages, AskedJobs, in_words, search_of
 from dicom_node.console.masking import may_see_patients
 from dicom_node.console.pages import confirmation
+from dicom_node.console.parts import parts_of
 from dicom_node.console.registry import Section
 from dicom_node.console.security.guard import requires
 from dicom_node.domain.accounts import Identity, Role
@@ -123,12 +124,12 @@ def settle(parts: Parts, who: Identity, bulk: Bulk, asked: Asked) -> int:
 
 
 def _do(request: Request, who: Identity, bulk: Bulk, asked: Asked) -> Response:
-    count, words = settle(_parts(request), who, bulk, asked), _WORDS[bulk]
+    count, words = settle(parts_of(request), who, bulk, asked), _WORDS[bulk]
     return notices.done(request, words.path, f"{counted(count, words.nouns)} {words.done}.")
 
 
 def _ask(request: Request, who: Identity, bulk: Bulk, asked: Asked, action: str) -> HTMLResponse:
-    parts, words = _parts(request), _WORDS[bulk]
+    parts, words = parts_of(request), _WORDS[bulk]
     if asked.until == "":  # what comes while somebody reads the question is not meant
         now = datetime.fromtimestamp(ceil(parts.clock())).astimezone()
         asked = replace(asked, until=now)
@@ -147,11 +148,6 @@ def _ask(request: Request, who: Identity, bulk: Bulk, asked: Asked, action: str)
         danger=words.danger,
         details=tuple(filter(None, [in_words(asked)])),
     )
-
-
-def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
 
 
 SECTION: Final = Section(name="bulk", router=router)

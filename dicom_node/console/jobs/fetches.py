@@ -14,6 +14,7 @@ from dicom_node.console.failures import ConflictError, NotFoundError, RejectedEr
 from dicom_node.console.jobs import deeds
 from dicom_node.console.masking import may_see_patients
 from dicom_node.console.pages import page
+from dicom_node.console.parts import parts_of
 from dicom_node.console.registry import Entry, Section
 from dicom_node.console.security.guard import API, requires
 from dicom_node.domain.accounts import Identity, Role
@@ -62,7 +63,7 @@ def begin(
 ) -> Response:
     """Have it fetched."""
     try:
-        fetch = _begin(_parts(request), who, study.strip(), source)
+        fetch = _begin(parts_of(request), who, study.strip(), source)
     except RejectedError as error:
         return _page(
             request,
@@ -90,21 +91,21 @@ def live_one(request: Request, who: Operator, number: Number) -> HTMLResponse:
 @programs.get("/fetches")
 def fetches(request: Request, who: Operator) -> shapes.FetchesOut:
     """The last studies that were fetched, the newest first."""
-    found = _fetches(_parts(request)).recent()
+    found = _fetches(parts_of(request)).recent()
     return shapes.FetchesOut(fetches=[shapes.fetch_out(each) for each in found])
 
 
 @programs.post("/fetches")
 def begin_one(request: Request, who: Operator, wanted: shapes.FetchIn) -> shapes.FetchOut:
     """Have a study fetched from an archive; it goes on in the background, ask for its number."""
-    found = _begin(_parts(request), who, wanted.study_instance_uid, wanted.source)
+    found = _begin(parts_of(request), who, wanted.study_instance_uid, wanted.source)
     return shapes.fetch_out(found)
 
 
 @programs.get("/fetches/{number}")
 def look(request: Request, who: Operator, number: Number) -> shapes.FetchDetails:
     """How far one is, and what became of the study's images."""
-    parts = _parts(request)
+    parts = parts_of(request)
     fetch = _known(parts, number)
     patients = may_see_patients(who, parts.access)
     return shapes.FetchDetails(
@@ -146,7 +147,7 @@ def _images(parts: Parts, fetch: Fetch) -> tuple[ImageLine, ...]:
 
 
 def _one(request: Request, who: Identity, number: int, template: str) -> HTMLResponse:
-    parts = _parts(request)
+    parts = parts_of(request)
     fetch = _known(parts, number)
     rows = _images(parts, fetch)
     return page(
@@ -161,7 +162,7 @@ def _one(request: Request, who: Identity, number: int, template: str) -> HTMLRes
 
 
 def _page(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
-    parts = _parts(request)
+    parts = parts_of(request)
     found = _fetches(parts).recent()
     return page(
         request,
@@ -173,11 +174,6 @@ def _page(request: Request, template: str, *, status: int = 200, **context: Any)
         archives=[each.name for each in parts.facts.destinations],
         **{"chosen": "", **context},
     )
-
-
-def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
 
 
 SECTION: Final = Section(
