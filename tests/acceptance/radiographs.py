@@ -1,4 +1,4 @@
-"""The real radiograph RG1 in every transfer syntax the node takes, each under a UID of its own."""
+"""The real radiograph RG1, in every transfer syntax the node takes, each under a UID of its own."""
 
 from __future__ import annotations
 
@@ -86,3 +86,16 @@ def write_radiograph(kind: str, folder: Path) -> Path:
             [tool(program), *options, str(plain), str(path)], check=True, capture_output=True
         )
     return path
+
+
+def write_copies(folder: Path, count: int) -> dict[str, Path]:
+    """Distinct copies of RG1, by SOP Instance UID."""
+    copies = {}
+    for number in range(count):
+        dataset = copy_of("RG1_UNCR.dcm", every=4)
+        pixels = dataset.pixel_array.copy()
+        pixels[0, 0] = number
+        dataset.PixelData = pixels.tobytes()
+        dataset.save_as(path := folder / f"{number}.dcm")
+        copies[str(dataset.SOPInstanceUID)] = path
+    return copies

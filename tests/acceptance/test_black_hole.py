@@ -19,9 +19,8 @@ import pytest
 from pydicom import dcmread
 
 from tests.acceptance.harness import VIEWS, Node, configuration, storescu, wait_until
-from tests.acceptance.radiographs import copy_of
+from tests.acceptance.radiographs import copy_of, write_copies
 from tests.acceptance.recorder import Recorder
-from tests.acceptance.test_crashes import write_copies
 from tests.network.objects import free_port, tool
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import yaml
 from pydicom import dcmread
 
 from tests.acceptance.harness import Node, storescu, wait_until
-from tests.acceptance.test_crashes import write_copies
+from tests.acceptance.radiographs import write_copies
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.harness import VIEWS, storescu, wait_until
-from tests.acceptance.test_crashes import Sender, write_copies
+from tests.acceptance.harness import VIEWS, Node, storescu, wait_until
+from tests.acceptance.radiographs import write_copies
 from tests.fakes.postgresql import PASSWORD
 
 if TYPE_CHECKING:
@@ -25,6 +25,22 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.peer
 
 IMAGES = 5
+
+
+class Sender(threading.Thread):
+    """A modality: sends each image until the node has acknowledged it, and never again."""
+
+    def __init__(self, node: Node, files: list[Path]) -> None:
+        super().__init__(daemon=True)
+        self.node = node
+        self.files = files
+        self.acknowledged = 0
+
+    def run(self) -> None:
+        for path in self.files:
+            while storescu(self.node.port, path) != 0:
+                time.sleep(0.1)
+            self.acknowledged += 1
 
 
 @pytest.mark.slow
