@@ -57,6 +57,8 @@ def dump(url: str, folder: Path) -> Snapshot:
         tables = tuple(
             _write(connection, table, folder / f"{table.name}.jsonl")
             for table in schema.METADATA.sorted_tables
+            # What is restored belongs to another folder.
+            if table is not schema.data_folder
         )
         return Snapshot(tables=tables, claims=claims(connection))
 

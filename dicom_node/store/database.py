@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.sql.dml import Insert
 
-__all__ = ["BUSY_S", "Database", "insert_new", "parse_url"]
+__all__ = ["BUSY_S", "Database", "errors_mapped", "insert_new", "parse_url"]
 
 BUSY_S: Final = 30.0
 """How long a writer waits for the writer of another process before it gives up."""
@@ -97,6 +97,24 @@ class Database:
         """SQLite's file; None for a server."""
         return Path(self.url.database or "") if self.is_sqlite else None
 
+    @property
+    def name(self) -> str:
+        """For people: SQLite's file, or a server's database and where it is. No password."""
+        if self.is_sqlite:
+            return str(self.path)
+        where = self.url.host or self.url.query.get("host") or "this machine"
+        port = f":{self.url.port}" if self.url.port else ""
+        return f"the database {self.url.database} at {where}{port}"
+
+    def session(self) -> sa.Connection:
+        """A connection to keep; each of its statements stands for itself.
+
+        Raises:
+            CapacityError: The database does not answer.
+        """
+        with errors_mapped():
+            return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """One snapshot of the rows.
@@ -104,7 +122,7 @@ class Database:
         Raises:
             CapacityError: The database does not answer.
         """
-        with _errors_mapped(), self._engine.connect() as connection, connection.begin():
+        with errors_mapped(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -120,7 +138,7 @@ class Database:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
         with (
-            _errors_mapped(),
+            errors_mapped(),
             engine.connect() as connection,
             connection.begin(),
             _unhurried(connection),
@@ -140,7 +158,7 @@ class Database:
         """
         with (
             self._my_turn(),
-            _errors_mapped(),
+            errors_mapped(),
             self._writing.begin() as connection,
             _unhurried(connection) if unhurried else contextlib.nullcontext(),
         ):
@@ -185,7 +203,13 @@ _OUT_OF_REACH: Final = (
 
 
 @contextlib.contextmanager
-def _errors_mapped() -> Iterator[None]:
+def errors_mapped() -> Iterator[None]:
+    """Raise what the drivers raise inside as errors of the node.
+
+    Raises:
+        CapacityError: The database has no room or does not answer.
+        IntegrityError: A constraint was broken.
+    """
     try:
         yield
     except sa.exc.IntegrityError as error:

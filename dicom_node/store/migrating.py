@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dicom_node.store.database import Database
 
-__all__ = ["current_revision", "known_revisions", "migrate", "require_current"]
+__all__ = ["current_revision", "known_revisions", "migrate", "one_at_a_time", "require_current"]
 
 _log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ def migrate(database: Database, revision: str = REVISION) -> None:
     Raises:
         ConfigurationError: The tables are those of a newer version of the node.
     """
-    with _one_at_a_time(database):
+    with one_at_a_time(database):
         with database.read() as connection:
             found = current_revision(connection)
         # Alembic is slow to import and almost never needed.
@@ -100,8 +100,11 @@ def _upgrade(database: Database, revision: str) -> None:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(database: Database) -> Iterator[None]:
-    """Hold a lock file beside SQLite's file: switching a new file to WAL suffers no neighbour."""
+def one_at_a_time(database: Database) -> Iterator[None]:
+    """Hold a lock file beside SQLite's file; a server needs none.
+
+    Switching a new file to WAL suffers no neighbour.
+    """
     if database.path is None:
         yield
         return

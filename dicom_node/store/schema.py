@@ -5,6 +5,7 @@ to bring and what the destination answered; ``commitments`` what was asked of it
 peers ask of us; ``events`` is the diary of every change; ``versions`` the configurations that were
 in force, by which images were decided. ``accounts`` 1 - n ``console_sessions`` and ``api_tokens``
 are those who use the console, ``fetches`` the studies that they have fetched from archives.
+``data_folder`` says whose ledger it is.
 
 Times are Unix seconds. A change of these tables needs a migration and a new `REVISION`.
 """
@@ -46,6 +47,7 @@ __all__ = [
     "accounts",
     "commitment_items",
     "commitments",
+    "data_folder",
     "deliveries",
     "demands",
     "derived",
@@ -59,7 +61,7 @@ __all__ = [
     "versions",
 ]
 
-REVISION: Final = "0009"
+REVISION: Final = "0010"
 """The newest migration: the schema this code speaks."""
 
 METADATA: Final = MetaData(
@@ -402,4 +404,15 @@ Index(
     unique=True,
     sqlite_where=_OPEN,
     postgresql_where=_OPEN,
+)
+
+# One row, or none before a node was started on the ledger. It is in no backup.
+data_folder: Final = Table(
+    "data_folder",
+    METADATA,
+    Column("one", Integer, primary_key=True, autoincrement=False),
+    Column("folder", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    CheckConstraint("one = 1", name="one"),
+    CheckConstraint("folder <> ''", name="folder"),
 )

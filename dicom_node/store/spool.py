@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dicom_node.ports import Clock
 
-__all__ = ["FileSpool"]
+__all__ = ["FileSpool", "sync_folder"]
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY: Final = ".tmp"
@@ -91,7 +91,7 @@ class FileSpool:
             self._write(temporary, data)
             with self._age_lock:
                 temporary.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             _refuse_without_room(error)
         finally:
@@ -170,7 +170,7 @@ class FileSpool:
         except IntegrityError:
             return False
         # The writer of this file may still stand between its rename and its fsync of the folder.
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return True
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -191,10 +191,11 @@ def _make_folder(folder: Path) -> None:
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     # Also when another thread made it: that one may not have come to its fsync yet.
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Force to disk which files there are in a folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

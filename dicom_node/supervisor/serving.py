@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 import structlog
 
 from dicom_node import __version__
+from dicom_node.bootstrap import SPOOL_FOLDER
 from dicom_node.bootstrap import build as build_node
 from dicom_node.consoling import serve_console
+from dicom_node.store.belonging import sole_ledger
 from dicom_node.supervisor import logs
 from dicom_node.supervisor.locking import sole_owner
 from dicom_node.supervisor.loops import ServiceLoop
@@ -59,7 +61,8 @@ class _Closes(Protocol):
 
 
 def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node) -> int:
-    """Run a node until SIGTERM or SIGINT; its exit status, 0 after an orderly end.
+    """Run a node until SIGTERM or SIGINT; its exit status, 0 after an orderly end, 1 when another
+    node took the ledger over.
 
     Call it from the main thread. A second signal ends the process at once.
 
@@ -68,17 +71,18 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
         build: Makes the node; another one may replace parts.
 
     Raises:
-        ConfigurationError: The node cannot start as configured.
+        ConfigurationError: The node cannot start as configured, or another one runs on its data.
         CapacityError: The ledger does not answer.
     """
     os.umask(_OWNER_ALONE)
     logs.configure()
     give_back_large_blocks()
-    stop = threading.Event()
+    stop, data_dir = threading.Event(), settings.node.data_dir
     with (
         stop_on_signal(stop),
         _no_later_than(EXIT_WITHIN_S, stop),
-        sole_owner(settings.node.data_dir),
+        sole_owner(data_dir),
+        sole_ledger(settings.database_url(), data_dir, data_dir / SPOOL_FOLDER, stop=stop) as hold,
     ):
         node = build(settings)
         try:
@@ -86,8 +90,9 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
             _run(node, stop)
         finally:
             node.ledger.close()
-    _leave_nobody_behind()
-    return 0
+    status = 1 if hold.lost else 0
+    _leave_nobody_behind(status)
+    return status
 
 
 def _run(node: Node, stop: threading.Event) -> None:
@@ -220,7 +225,7 @@ def _no_later_than(seconds: float, stop: threading.Event) -> Iterator[None]:
         stop.set()
 
 
-def _leave_nobody_behind() -> None:
+def _leave_nobody_behind(status: int) -> None:
     """A thread of a dead association may hang in its socket and would keep the process alive."""
     others = [
         thread
@@ -234,11 +239,12 @@ def _leave_nobody_behind() -> None:
         _exit_now(
             lambda: _log.warning(
                 "threads of broken associations are left behind", count=len(others)
-            )
+            ),
+            status,
         )
 
 
-def _exit_now(last_words: Callable[[], None]) -> None:
+def _exit_now(last_words: Callable[[], None], status: int = 0) -> None:
     """Leave without looking back; whoever reads the log may have stopped to do so."""
 
     def speak() -> None:
@@ -249,4 +255,4 @@ def _exit_now(last_words: Callable[[], None]) -> None:
     speaker = threading.Thread(target=speak, name="last-words", daemon=True)
     speaker.start()
     speaker.join(_LAST_WORDS_S)
-    os._exit(0)
+    os._exit(status)

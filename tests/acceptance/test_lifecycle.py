@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ import yaml
 
 from tests.acceptance.harness import Node, storescu, wait_until
 from tests.acceptance.radiographs import copy_of
+from tests.fakes.postgresql import PASSWORD
+from tests.network.objects import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +143,32 @@ def test_two_nodes_cannot_share_a_data_folder(node: Node) -> None:
     assert f"process {node.process.pid}" in refused(node)
     node.stop()
     node.start()
+
+
+@pytest.mark.on_both
+def test_two_nodes_cannot_share_a_ledger(node: Node, tmp_path: Path) -> None:
+    """Each with a data folder of its own: neither at once nor in turn."""
+    node.start()
+    told = refused(other_folder(node))
+    assert f"is the ledger of another data folder, {node.folder / 'data'} on " in told
+    assert PASSWORD not in told
+    assert node.stop() == 0
+    assert "another data folder" in refused(other_folder(node))
+    node.start()
+    send_one(node, tmp_path)
+    node.kill()
+    node.start()
+
+
+def other_folder(node: Node) -> Node:
+    """The configuration of a node with another data folder and the same ledger."""
+    other = copy.copy(node)
+    values = yaml.safe_load(node.config.read_text())
+    values["node"] |= {"data_dir": "other", "port": free_port()}
+    values["node"].setdefault("database_url", node.ledger_url)
+    other.config = node.folder / "other.yaml"
+    other.config.write_text(yaml.safe_dump(values))
+    return other
 
 
 def test_a_port_that_is_taken_is_told(node: Node) -> None:

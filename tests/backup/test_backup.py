@@ -8,6 +8,7 @@ import hashlib
 import json
 import stat
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dicom_node.backup.manifest import sealed
 from dicom_node.backup.snapshot import Snapshot, dump
 from dicom_node.backup.targets import target_at
 from dicom_node.domain.errors import ConfigurationError, IntegrityError
+from dicom_node.store.belonging import sole_ledger
 from dicom_node.store.database import Database
 from dicom_node.store.ledger import open_ledger
 from dicom_node.store.migrating import migrate
@@ -60,6 +62,40 @@ def test_a_restored_ledger_goes_on_counting_where_it_was(
     with contextlib.closing(open_ledger(target.url)) as ledger:
         target.fill(ledger, range(5, 7))
         assert len(ledger.jobs()) == 7
+
+
+def test_a_restored_ledger_belongs_to_the_folder_it_was_restored_into(
+    store: Store, new_store: Any, tmp_path: Path, kind: str
+) -> None:
+    """And the ledger it was backed up from still belongs to its own."""
+
+    def start(url: str, folder: Path) -> None:
+        with sole_ledger(url, folder, folder / "spool", stop=threading.Event()):
+            pass
+
+    start(store.url, store.folder)
+    store.take(tmp_path / "backup")
+    target = new_store(kind)
+    target.restore(tmp_path / "backup")
+    start(target.url, target.folder)
+    start(store.url, store.folder)
+    for url, folder in ((store.url, target.folder), (target.url, store.folder)):
+        with pytest.raises(ConfigurationError, match="another data folder"):
+            start(url, folder)
+
+
+def test_a_ledger_that_belongs_to_a_folder_is_not_restored_into(
+    store: Store, new_store: Any, tmp_path: Path, kind: str
+) -> None:
+    """Also when it has no images yet."""
+    store.take(tmp_path / "backup")
+    owned, target = new_store(kind), new_store(kind)
+    owned.folder.mkdir()
+    with sole_ledger(owned.url, owned.folder, owned.root, stop=threading.Event()):
+        pass
+    target.url = owned.url
+    with pytest.raises(ConfigurationError, match="has rows"):
+        target.restore(tmp_path / "backup")
 
 
 @ON_SQLITE
