@@ -46,7 +46,10 @@ class Spool(Protocol):
         ...
 
     def remove(self, digest: str, *, older_than_s: float = 0.0) -> bool:
-        """Delete the file if it is there and was last put longer ago than this; whether it was.
+        """Delete the file if it is there and old enough; whether it was.
+
+        It is as old as the time since it was first asked about here with an age, and was not put
+        since. The clock of the machine, which may jump, has no say in it.
 
         A `put` of the same content beside it is safe: either it comes first and makes the file
         young, or it comes after and writes anew.
@@ -58,7 +61,7 @@ class Spool(Protocol):
         ...
 
     def collect(self, *, older_than_s: float) -> int:
-        """Delete temporary files left by a crash; how many."""
+        """Delete temporary files left by a crash, of an age as for `remove`; how many."""
         ...
 
     def free_bytes(self) -> int:

@@ -27,8 +27,9 @@ class Recovering:
         spool: Whose files are.
         wake: Called after work was put back.
         destinations: Names of those that are configured.
-        orphan_age_s: A file no row claims is left alone for this long: the row of an image that is
-            being received, or of an instance just derived, comes after its file.
+        orphan_age_s: A file no row claims is left alone for this long after a sweep first met it:
+            the row of an image that is being received, or of an instance just derived, comes after
+            its file.
     """
 
     ledger: Ledger
@@ -41,7 +42,7 @@ class Recovering:
         """Put back all leased work and collect temporary files; how many pieces of work.
 
         Only for a node that has ledger and spool for itself, before its services start. Files that
-        nobody claims have time until the first `sweep`.
+        nobody claims have time until a `sweep` has known them for long enough.
         """
         put_back = self.ledger.requeue_leases(now)
         temporary = self.spool.collect(older_than_s=0.0)
@@ -61,8 +62,8 @@ class Recovering:
         return bool(put_back or strays)
 
     def sweep(self, now: float) -> bool:
-        """Collect old files that nobody claims; whether there were any. It looks at every file and
-        every row, so it is nothing for every minute.
+        """Collect files that nobody claims for long; whether there were any. It looks at every file
+        and every row, so it is nothing for every minute.
         """
         temporary = self.spool.collect(older_than_s=self.orphan_age_s)
         orphans = self._collect_orphans()

@@ -15,6 +15,7 @@ import shutil
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -33,6 +34,21 @@ _TEMPORARY: Final = ".tmp"
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Met:
+    """A file whose age was asked for.
+
+    Attributes:
+        inode: Of the file.
+        put_ns: What its last put wrote on it.
+        at_s: When it was first met like this, by the steady clock.
+    """
+
+    inode: int
+    put_ns: int
+    at_s: float
+
+
 class FileSpool:
     """A `ports.Spool` in a folder: ``root/ab/ab12....dcm`` for a digest that begins ``ab12``.
 
@@ -43,13 +59,26 @@ class FileSpool:
     Args:
         root: The folder; made with its parents, for the owner alone, when it is not there.
         min_free_bytes: Watermark: a write that would leave less free space is refused.
-        clock: Unix seconds, stamped on files so that their age can be told.
+        clock: Unix seconds, stamped on files at every put.
+        steady: Seconds since any moment, of a clock that nobody sets.
     """
 
-    def __init__(self, root: Path, *, min_free_bytes: int = 0, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        min_free_bytes: int = 0,
+        clock: Clock = time.time,
+        steady: Clock = time.monotonic,
+    ) -> None:
         self._root = root.absolute()
         self._min_free_bytes = min_free_bytes
         self._clock = clock
+        self._steady = steady
+        # By name: met since the last `collect`, and since the one before. Who is asked about in
+        # neither was claimed or is gone.
+        self._met: dict[str, _Met] = {}
+        self._met_before: dict[str, _Met] = {}
         # Held where an old file is judged and deleted, and where a file is made young: so short
         # that the writing itself stays parallel.
         self._age_lock = threading.Lock()
@@ -91,6 +120,7 @@ class FileSpool:
             self._write(temporary, data)
             with self._age_lock:
                 temporary.replace(path)
+                self._put_now(path)
             sync_folder(path.parent)
         except OSError as error:
             _refuse_without_room(error)
@@ -126,7 +156,7 @@ class FileSpool:
         path = self.path(digest)
         with self._age_lock:
             try:
-                if older_than_s > 0 and self._clock() - path.stat().st_mtime <= older_than_s:
+                if older_than_s > 0 and self._age_s(path) <= older_than_s:
                     return False
                 path.unlink()
             except FileNotFoundError:
@@ -141,14 +171,32 @@ class FileSpool:
 
     def collect(self, *, older_than_s: float) -> int:
         """See `ports.Spool.collect`."""
-        collected, now = 0, self._clock()
+        collected = 0
+        with self._age_lock:
+            self._met_before, self._met = self._met, {}
         for path in self._root.glob(f"[0-9a-f][0-9a-f]/*{_TEMPORARY}"):
             # A temporary file may be renamed or deleted by its writer at any moment.
-            with contextlib.suppress(FileNotFoundError):
-                if now - path.stat().st_mtime >= older_than_s:
+            with contextlib.suppress(FileNotFoundError), self._age_lock:
+                if older_than_s <= 0 or self._age_s(path) > older_than_s:
                     path.unlink()
                     collected += 1
         return collected
+
+    def _age_s(self, path: Path) -> float:
+        """How long a file was surely not put: since it was first met as it is.
+
+        Another process may put files too, so those of this one are not all.
+        """
+        found, now = path.stat(), self._steady()
+        met = self._met.get(path.name) or self._met_before.get(path.name)
+        if met is None or (met.inode, met.put_ns) != (found.st_ino, found.st_mtime_ns):
+            met = _Met(inode=found.st_ino, put_ns=found.st_mtime_ns, at_s=now)
+        self._met[path.name] = met
+        return now - met.at_s
+
+    def _put_now(self, path: Path) -> None:
+        self._met.pop(path.name, None)
+        self._met_before.pop(path.name, None)
 
     def free_bytes(self) -> int:
         """See `ports.Spool.free_bytes`."""
@@ -162,6 +210,7 @@ class FileSpool:
                     return False
                 now = self._clock()
                 os.utime(path, (now, now))
+                self._put_now(path)
             except FileNotFoundError:
                 return False
         # What is there was perhaps damaged on disk; then the good bytes in hand replace it.

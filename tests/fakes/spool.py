@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 
 class MemorySpool:
-    """A `ports.Spool`; ``capacity_bytes`` is the size of its disk, ``damage`` rots a file."""
+    """A `ports.Spool`; ``capacity_bytes`` is the size of its disk, ``damage`` rots a file.
+
+    Its clock is the steady one.
+    """
 
     def __init__(self, *, clock: ManualClock | None = None, capacity_bytes: int = 10**9) -> None:
         self._clock = clock or ManualClock()
-        self._files: dict[str, tuple[bytes, float]] = {}
+        self._files: dict[str, bytes] = {}
+        self._met: dict[str, float] = {}
         self._lock = threading.Lock()
         self.capacity_bytes = capacity_bytes
 
@@ -29,29 +33,32 @@ class MemorySpool:
         with self._lock:
             if digest not in self._files and len(data) > self.free_bytes():
                 raise CapacityError("the spool is full")
-            self._files[digest] = (data, self._clock())
+            self._files[digest] = data
+            self._met.pop(digest, None)
         return SpooledFile(digest=digest, size_bytes=len(data))
 
     def path(self, digest: str) -> Path:
         return Path("/memory") / f"{digest}.dcm"
 
     def holds(self, digest: str, size_bytes: int) -> bool:
-        return digest in self._files and len(self._files[digest][0]) == size_bytes
+        return digest in self._files and len(self._files[digest]) == size_bytes
 
     def read(self, digest: str) -> bytes:
         if digest not in self._files:
             raise IntegrityError("missing")
-        data = self._files[digest][0]
+        data = self._files[digest]
         if hashlib.sha256(data).hexdigest() != digest:
             raise IntegrityError("damaged")
         return data
 
     def remove(self, digest: str, *, older_than_s: float = 0.0) -> bool:
         with self._lock:
-            found = self._files.get(digest)
-            if found is None or (older_than_s > 0 and self._clock() - found[1] <= older_than_s):
+            if digest not in self._files:
                 return False
-            del self._files[digest]
+            met = self._met.setdefault(digest, self._clock())
+            if older_than_s > 0 and self._clock() - met <= older_than_s:
+                return False
+            del self._files[digest], self._met[digest]
             return True
 
     def digests(self) -> Iterator[str]:
@@ -61,8 +68,8 @@ class MemorySpool:
         return 0
 
     def free_bytes(self) -> int:
-        return self.capacity_bytes - sum(len(data) for data, _ in self._files.values())
+        return self.capacity_bytes - sum(map(len, self._files.values()))
 
     def damage(self, digest: str) -> None:
-        data, at = self._files[digest]
-        self._files[digest] = (data[:-1] + bytes([data[-1] ^ 1]), at)
+        data = self._files[digest]
+        self._files[digest] = data[:-1] + bytes([data[-1] ^ 1])

@@ -29,5 +29,6 @@ def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
         if request.param == "real"
         else emptied_ledger(request.getfixturevalue("postgresql"))
     )
-    yield Node(ledger=ledger, spool=FileSpool(tmp_path / "spool", clock=clock), clock=clock)
+    spool = FileSpool(tmp_path / "spool", clock=clock, steady=clock)
+    yield Node(ledger=ledger, spool=spool, clock=clock)
     ledger.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,27 @@ from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.jobs import JobState
 from dicom_node.domain.rules import Equals
 from dicom_node.ports import Receipt
+from dicom_node.store.spool import FileSpool
+from tests.fakes.clock import ManualClock
+from tests.fakes.database import fresh_ledger
 from tests.fakes.power import CutAt, PowerCut
 from tests.fakes.radiographs import radiograph, received
-from tests.services.node import route
+from tests.services.node import Node, route
 
 if TYPE_CHECKING:
-    from tests.services.node import Node
+    from pathlib import Path
 
 
 def closed(node: Node, number: int = 1) -> None:
     node.receiving.receive(received(number))
     node.run_to_rest()
+
+
+def sweep_twice(node: Node) -> None:
+    """First a sweep meets what nobody claims, an hour later one collects it."""
+    node.recovering.sweep(node.clock())
+    node.clock.advance(3601.0)
+    node.recovering.sweep(node.clock())
 
 
 def test_at_start_leased_work_is_put_back_and_done(node: Node) -> None:
@@ -49,6 +60,8 @@ def test_a_file_nobody_claims_goes_when_it_is_old_and_claimed_ones_stay(node: No
     closed(node)
     claimed = set(node.spool.digests())
     orphan = node.spool.put(b"an image whose sender was told nothing").digest
+    node.clock.advance(7200.0)
+    assert node.recovering.sweep(node.clock()) is False  # it may have come this moment
     node.clock.advance(3600.0)
     assert node.recovering.sweep(node.clock()) is False
     assert orphan in set(node.spool.digests())
@@ -61,6 +74,7 @@ def test_a_file_nobody_claims_goes_when_it_is_old_and_claimed_ones_stay(node: No
 def test_an_old_orphan_that_is_received_again_is_safe_before_its_row_is(node: Node) -> None:
     """Crash after the file; hours later the sender tries again while recovery is at work."""
     node.spool.put(radiograph(1))
+    node.recovering.sweep(node.clock())
     node.clock.advance(7200.0)
 
     class Meanwhile:
@@ -73,6 +87,30 @@ def test_an_old_orphan_that_is_received_again_is_safe_before_its_row_is(node: No
     assert receiving.receive(received(1)) is Receipt.NEW
     node.run_to_rest()
     assert len(node.archive.stored) == 2
+
+
+def test_an_image_is_safe_when_the_clock_jumps_between_its_file_and_its_row(
+    tmp_path: Path,
+) -> None:
+    """By more than the age of an orphan, while a sweep is due."""
+    clock, steady = ManualClock(), ManualClock(0.0)
+    spool = FileSpool(tmp_path / "spool", clock=clock, steady=steady)
+    with closing(fresh_ledger(tmp_path)) as ledger:
+        node = Node(ledger=ledger, spool=spool, clock=clock)
+
+        class Meanwhile:
+            def put(self, data: bytes) -> object:
+                spooled = spool.put(data)
+                for _ in range(2):
+                    clock.advance(7200.0)
+                    steady.advance(1.0)
+                    node.recovering.sweep(clock())
+                return spooled
+
+        receiving = replace(node.receiving, spool=Meanwhile())  # type: ignore[arg-type]
+        assert receiving.receive(received(1)) is Receipt.NEW
+        node.run_to_rest()
+        assert len(node.archive.stored) == 2
 
 
 def test_files_of_closed_work_are_kept_for_their_time_and_then_go(node: Node) -> None:
@@ -95,8 +133,7 @@ def test_an_image_that_comes_again_after_its_files_went_makes_no_second_job(node
     node.run_to_rest()
     assert len(node.ledger.jobs()) == 1
     assert node.archive.attempts == [[0, 1]]
-    node.clock.advance(3601.0)
-    node.recovering.sweep(node.clock())
+    sweep_twice(node)
     assert list(node.spool.digests()) == []
 
 
@@ -138,5 +175,5 @@ def test_a_power_cut_between_row_and_file_leaves_no_claim_on_a_missing_file(node
         raise AssertionError("the power was not cut")
     assert node.ledger.known_digests() == frozenset()
     restarted = node.restarted()
-    restarted.recovering.sweep(restarted.clock())
+    sweep_twice(restarted)
     assert list(restarted.spool.digests()) == []

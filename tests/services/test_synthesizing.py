@@ -501,6 +501,7 @@ def test_a_job_cut_after_spooling_runs_again_and_publishes_one_content_a_uid(
     assert not first.intersection(d for digests in sent.values() for d in digests)
     # What the first run left belongs to nobody, and goes once it is old enough.
     assert first < set(restarted.spool.digests())
+    restarted.recovering.sweep(restarted.clock())
     restarted.clock.advance(3601.0)
     restarted.recovering.sweep(restarted.clock())
     assert not first.intersection(restarted.spool.digests())

@@ -60,4 +60,4 @@ def clock() -> ManualClock:
 def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Spool:
     if request.param == "memory":
         return MemorySpool(clock=clock)
-    return FileSpool(tmp_path / "spool", clock=clock)
+    return FileSpool(tmp_path / "spool", clock=clock, steady=clock)

@@ -64,6 +64,8 @@ def test_a_removed_file_is_gone_and_removing_again_does_nothing(spool: Spool) ->
 
 def test_a_young_file_is_not_removed(spool: Spool, clock: ManualClock) -> None:
     digest = spool.put(ABC).digest
+    clock.advance(7200.0)
+    assert spool.remove(digest, older_than_s=3600.0) is False
     clock.advance(3600.0)
     assert spool.remove(digest, older_than_s=3600.0) is False
     clock.advance(1.0)
@@ -72,6 +74,7 @@ def test_a_young_file_is_not_removed(spool: Spool, clock: ManualClock) -> None:
 
 def test_putting_again_makes_a_file_young(spool: Spool, clock: ManualClock) -> None:
     digest = spool.put(ABC).digest
+    assert spool.remove(digest, older_than_s=3600.0) is False
     clock.advance(7200.0)
     spool.put(ABC)
     assert spool.remove(digest, older_than_s=3600.0) is False
@@ -100,7 +103,7 @@ def test_a_full_disk_refuses(kind: str, tmp_path: Path) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path, clock: ManualClock) -> FileSpool:
-    return FileSpool(tmp_path / "deep" / "spool", clock=clock)
+    return FileSpool(tmp_path / "deep" / "spool", clock=clock, steady=clock)
 
 
 def everything(folder: Path) -> list[Path]:
@@ -236,6 +239,8 @@ def test_temporary_files_of_a_crash_are_collected_and_whole_ones_are_not(
     assert list(files.digests()) == [SHA256_OF_ABC]
     assert files.collect(older_than_s=60.0) == 0
     clock.advance(60.0)
+    assert files.collect(older_than_s=60.0) == 0
+    clock.advance(1.0)
     assert files.collect(older_than_s=60.0) == 1
     assert not left.exists()
     assert files.read(SHA256_OF_ABC) == ABC
@@ -273,6 +278,7 @@ def test_collecting_beside_receiving_never_takes_a_file_that_was_just_put(
     """The collector judges a file old; the moment after, a sender brings it again."""
     for _ in range(50):
         files.put(ABC)
+        assert not files.remove(SHA256_OF_ABC, older_than_s=3600.0)
         clock.advance(7200.0)
         start = threading.Barrier(2)
 
@@ -286,3 +292,47 @@ def test_collecting_beside_receiving_never_takes_a_file_that_was_just_put(
         files.put(ABC)
         collector.join()
         assert files.read(SHA256_OF_ABC) == ABC
+
+
+@pytest.mark.parametrize("jump_s", [7200.0, 365 * 86400.0, -7200.0])
+def test_a_jump_of_the_clock_makes_no_file_old(
+    tmp_path: Path, clock: ManualClock, jump_s: float
+) -> None:
+    """Between the writing of a file and its row, also of one that another process writes."""
+    steady = ManualClock(0.0)
+    files = FileSpool(tmp_path, clock=clock, steady=steady)
+    digest = files.put(ABC).digest
+    temporary = files.path(digest).with_name("being-written.tmp")
+    temporary.write_bytes(b"ab")
+    for _ in range(3):
+        clock.advance(jump_s)
+        steady.advance(1000.0)
+        assert files.collect(older_than_s=3600.0) == 0
+        assert files.remove(digest, older_than_s=3600.0) is False
+    steady.advance(3601.0)
+    assert files.collect(older_than_s=3600.0) == 1
+    assert files.remove(digest, older_than_s=3600.0) is True
+
+
+def test_a_file_that_another_process_puts_again_is_young(
+    files: FileSpool, tmp_path: Path, clock: ManualClock
+) -> None:
+    """``dicom-node fetch`` puts files beside the node that collects."""
+    other = FileSpool(tmp_path / "deep" / "spool", clock=clock, steady=clock)
+    digest = files.put(ABC).digest
+    assert files.remove(digest, older_than_s=3600.0) is False
+    clock.advance(7200.0)
+    other.put(ABC)
+    assert files.remove(digest, older_than_s=3600.0) is False
+    clock.advance(3601.0)
+    assert files.remove(digest, older_than_s=3600.0) is True
+
+
+def test_files_that_were_claimed_meanwhile_are_not_remembered(
+    files: FileSpool, clock: ManualClock
+) -> None:
+    for number in range(50):
+        assert not files.remove(files.put(f"{number}".encode()).digest, older_than_s=60.0)
+        clock.advance(20.0)
+        files.collect(older_than_s=60.0)
+    assert len(files._met) + len(files._met_before) <= 2
