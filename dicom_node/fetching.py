@@ -31,12 +31,14 @@ def fetch(
 
     Exit status 1 when an image did not arrive.
     """
+    from dicom_node.store.belonging import require_own
     from dicom_node.store.ledger import open_ledger, read_ledger
 
     settings = load(config)
     archive = archive_of(settings, source)
     with closing(read_ledger(settings.database_url())):
         pass  # so that no ledger is made where there is none
+    require_own(settings.database_url(), settings.node.data_dir)
     output = terminal(stderr=True)
     with closing(open_ledger(settings.database_url())) as ledger, output.status("asking") as line:
 

@@ -35,8 +35,10 @@ def backup(
     """
     from dicom_node.backup import take
     from dicom_node.bootstrap import SPOOL_FOLDER
+    from dicom_node.store.belonging import require_own
 
     settings, output = load(config), terminal()
+    require_own(settings.database_url(), settings.node.data_dir)
     taken = take(
         settings.database_url(),
         settings.node.data_dir / SPOOL_FOLDER,
@@ -102,11 +104,13 @@ def verify_store(config: ConfigOption, as_json: JsonOption = False) -> None:
     Every file is read. Exit status 1 when there is a mismatch.
     """
     from dicom_node.bootstrap import SPOOL_FOLDER
+    from dicom_node.store.belonging import require_own
     from dicom_node.supervisor.locking import has_owner
     from dicom_node.verifying import verify
 
     settings = load(config)
     data_dir = settings.node.data_dir
+    require_own(settings.database_url(), data_dir)
     report = verify(settings.database_url(), data_dir / SPOOL_FOLDER, running=has_owner(data_dir))
     if as_json:
         print_json(report.to_json())

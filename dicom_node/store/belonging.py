@@ -11,12 +11,13 @@ import os
 import socket
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 
 from dicom_node.domain.errors import CapacityError, ConfigurationError
-from dicom_node.store.database import Database, insert_new
+from dicom_node.store.database import Database, insert_new, parse_url
 from dicom_node.store.holding import Hold
 from dicom_node.store.migrating import migrate, one_at_a_time
 from dicom_node.store.schema import data_folder, images
@@ -25,9 +26,8 @@ from dicom_node.store.spool import sync_folder
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["FOLDER_FILE", "sole_ledger"]
+__all__ = ["FOLDER_FILE", "require_own", "sole_ledger"]
 
 FOLDER_FILE: Final = "folder.id"
 """In data_dir: the id of the folder."""
@@ -67,7 +67,9 @@ def sole_ledger(
         CapacityError: The database does not answer, or the disk is full.
     """
     with contextlib.closing(Database(url)) as database, Hold(database, stop=stop) as hold:
-        ours, owner = _read(data_dir / FOLDER_FILE), _owner(database)
+        ours = _read(data_dir / FOLDER_FILE)
+        with one_at_a_time(database):
+            owner = _owner(database)
         if owner is not None:
             _require_ours(database, owner, ours, data_dir)
             hold.take(ours)
@@ -81,8 +83,26 @@ def sole_ledger(
         yield hold
 
 
+def require_own(url: str, data_dir: Path) -> None:
+    """Nothing, when the ledger at a URL belongs to the data folder, or to none, or is not there.
+
+    For commands that look at both, beside a node that may be running.
+
+    Raises:
+        ConfigurationError: It belongs to another one.
+        CapacityError: The database does not answer.
+    """
+    where = parse_url(url)
+    if where.get_backend_name() == "sqlite" and not Path(where.database or "").is_file():
+        return
+    with contextlib.closing(Database(url, read_only=True)) as database:
+        owner = _owner(database)
+        if owner is not None:
+            _require_ours(database, owner, _read(data_dir / FOLDER_FILE), data_dir)
+
+
 def _owner(database: Database) -> _Owner | None:
-    with one_at_a_time(database), database.read() as connection:
+    with database.read() as connection:
         if not sa.inspect(connection).has_table(data_folder.name):
             return None
         return _found(connection)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from dicom_node.settings import load
+from dicom_node.store.belonging import FOLDER_FILE, sole_ledger
 from dicom_node.store.ledger import open_ledger
 from tests.backup.conftest import Store
 
@@ -53,6 +55,23 @@ def test_damage_is_told_by_the_exit_status_and_by_name(
     restored = run("restore", "--config", config, tmp_path / "backup")
     assert restored.status == 1
     assert bad.stem in restored.out
+
+
+@pytest.mark.parametrize("command", ["backup", "verify-store", "fetch"])
+def test_a_ledger_of_another_data_folder_is_refused(
+    run: Any, config: Path, store: Store, tmp_path: Path, command: str
+) -> None:
+    """Files and rows that do not belong together are neither compared nor put together."""
+    with sole_ledger(store.url, store.folder, store.root, stop=Event()):
+        pass
+    of_a_node = {"backup": ["--to", tmp_path / "backup"], "fetch": ["--study", "1.2.3"]}
+    if command != "fetch":
+        mine = run(command, *of_a_node.get(command, []), "--config", config)
+        assert mine.status == 0, mine.err
+    (store.folder / FOLDER_FILE).write_text("0" * 32)
+    ran = run(command, *of_a_node.get(command, []), "--config", config)
+    assert ran.status == 2
+    assert "is the ledger of another data folder" in ran.err
 
 
 def test_without_a_store_there_is_nothing_to_back_up_or_verify(
