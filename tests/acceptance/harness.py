@@ -124,7 +124,7 @@ class Node:
             self.ledger_url = self._server.fresh(self._database)
             (folder / "password").write_text(PASSWORD + "\n")
             values["node"] |= {
-                "database_url": f"postgresql://node@127.0.0.1:{self._server.port}/{self._database}",
+                "database_url": f"postgresql://node@{self._server.host}:{self._server.port}/{self._database}",
                 "database_password_file": "password",
             }
         else:

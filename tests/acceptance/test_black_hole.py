@@ -21,6 +21,7 @@ from pydicom import dcmread
 from tests.acceptance.harness import VIEWS, Node, configuration, storescu, wait_until
 from tests.acceptance.radiographs import copy_of, write_copies
 from tests.acceptance.recorder import Recorder
+from tests.fakes.postgresql import INSTALLED, cluster
 from tests.network.objects import free_port, tool
 
 if TYPE_CHECKING:
@@ -43,6 +44,17 @@ class Hole:
 
     name: str
     address: str
+    outside: str
+
+    @property
+    def ours(self) -> str:
+        """The address that those inside see."""
+        return self.address.rsplit(".", 1)[0] + ".1"
+
+    def lose_ours(self) -> None:
+        """The machine that had it is gone; another one is in its place, at another address."""
+        ip("address", "del", f"{self.ours}/24", "dev", self.outside)
+        ip("address", "add", f"{self.ours}0/24", "dev", self.outside)
 
     def open(self) -> None:
         ip("-n", self.name, "address", "add", f"{self.address}/24", "dev", self.name)
@@ -88,7 +100,7 @@ def hole() -> Iterator[Hole]:
         # Nobody answers for the address, but frames for it go there and end there.
         hardware = shown.stdout.strip()
         ip("neighbour", "add", f"{network}.2", "lladdr", hardware, "dev", outside)
-        yield Hole(name=inside, address=f"{network}.2")
+        yield Hole(name=inside, address=f"{network}.2", outside=outside)
     finally:
         with contextlib.suppress(subprocess.CalledProcessError):
             ip("link", "delete", outside)
@@ -204,7 +216,6 @@ def test_a_sender_whose_link_dies_in_the_middle_of_an_image_is_dropped_and_leave
     hole: Hole, tmp_path: Path, weights: Path
 ) -> None:
     values = configuration(port=free_port(), archive_port=free_port(), weights=weights)
-    ours = hole.address.rsplit(".", 1)[0] + ".1"
     values["node"] |= {"host": "0.0.0.0", "idle_timeout_s": 3}
     values["peers"].append({"name": "far", "ae_title": "FAR", "host": hole.address})
     node = Node(tmp_path, values)
@@ -214,7 +225,7 @@ def test_a_sender_whose_link_dies_in_the_middle_of_an_image_is_dropped_and_leave
     hole.open()
     node.start((*RIGGED, "--no-synthesis"))
     descriptors, threads = node.process.num_fds(), node.process.num_threads()
-    sender = hole.run(sys.executable, "-c", SLOW_SENDER, ours, str(node.port), str(path))
+    sender = hole.run(sys.executable, "-c", SLOW_SENDER, hole.ours, str(node.port), str(path))
     try:
         wait_until(lambda: node.process.num_threads() > threads, 60, "the sender to be there")
         time.sleep(1.5)
@@ -233,6 +244,31 @@ def test_a_sender_whose_link_dies_in_the_middle_of_an_image_is_dropped_and_leave
         node.kill()
         sender.kill()
         sender.wait()
+
+
+def test_a_database_that_has_not_missed_the_machine_of_a_node_yet_keeps_it_not_from_starting(
+    hole: Hole, tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lost power, or its network: nobody told the server that the node there is gone."""
+    if not INSTALLED:
+        pytest.skip("needs PostgreSQL (Debian: postgresql) on this machine")
+    hole.open()
+    with cluster(host=hole.address, namespace=hole.name) as server:
+        monkeypatch.setattr(Node, "everywhere", server)
+        node = Node(tmp_path, configuration(port=free_port(), archive_port=1, weights=weights))
+        try:
+            node.start((*RIGGED, "--no-synthesis"))
+            (image,) = write_copies(tmp_path, 1).values()
+            assert storescu(node.port, image) == 0
+            hole.lose_ours()
+            node.kill()
+            node.start((*RIGGED, "--no-synthesis"), within_s=100)
+            waited = "another node holds the ledger: waiting for its end"
+            assert waited in [line["event"] for line in node.lines]
+            assert len(node.images()) == 1
+            assert node.stop() == 0
+        finally:
+            node.kill()
 
 
 def answers(node: Node) -> int:

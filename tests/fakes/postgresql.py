@@ -36,10 +36,20 @@ def _other_user() -> str | None:
 
 @dataclass
 class Cluster:
-    """A server that can be stopped and started again."""
+    """A server that can be stopped and started again.
+
+    Attributes:
+        folder: Of its data.
+        port: It listens on.
+        host: Address it listens on.
+        namespace: Of the network it is in; empty: ours.
+        user: That it runs as.
+    """
 
     folder: Path
     port: int
+    host: str = "127.0.0.1"
+    namespace: str = ""
     user: str = field(default_factory=lambda: _other_user() or getpass.getuser())
     _server: subprocess.Popen[bytes] | None = None
 
@@ -70,16 +80,28 @@ class Cluster:
             **self._as(),  # type: ignore[call-overload]
         )
 
+    def _let_in_from_elsewhere(self) -> None:
+        with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all all scram-sha-256\n")
+
+    def _elsewhere(self) -> list[str]:
+        """To enter the namespace one has to be root, and leave that behind."""
+        return [
+            *("ip", "netns", "exec", self.namespace),
+            *("setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"),
+        ]
+
     def start(self) -> None:
         self._server = subprocess.Popen(
             [
+                *(self._elsewhere() if self.namespace else []),
                 str(INSTALLED[-1].with_name("postgres")),
                 "-D",
                 str(self.folder / "data"),
                 "-p",
                 str(self.port),
                 "-h",
-                "127.0.0.1",
+                self.host,
                 "-k",
                 str(self.folder),
                 "-c",
@@ -90,7 +112,7 @@ class Cluster:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=self.folder,
-            **self._as(),  # type: ignore[call-overload]
+            **({} if self.namespace else self._as()),  # type: ignore[call-overload]
         )
         import psycopg
 
@@ -125,7 +147,7 @@ class Cluster:
                 process.send_signal(number)
 
     def address(self, database: str) -> str:
-        return f"postgresql://node:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://node:{PASSWORD}@{self.host}:{self.port}/{database}"
 
     def fresh(self, name: str) -> str:
         """SQLAlchemy URL of an empty database."""
@@ -138,14 +160,16 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(**where: str) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="node-postgresql-"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    made = Cluster(folder, port)
+    made = Cluster(folder, port, **where)
     try:
         made.make()
+        if made.namespace:
+            made._let_in_from_elsewhere()
         made.start()
         yield made
     finally:
