@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
     from structlog.typing import WrappedLogger
 
-__all__ = ["LEVEL_VARIABLE", "configure"]
+__all__ = ["LEVEL_VARIABLE", "LIBRARY_EVENT", "configure"]
 
 LEVEL_VARIABLE: Final = "DICOM_NODE_LOG_LEVEL"
 """Environment variable with the level: debug (UIDs appear), info (default), warning, error."""
+
+LIBRARY_EVENT: Final = "a library tells of trouble"
+"""Event of every line that is not ours, always at WARNING: what it is to the node, the node says
+itself. The library's words stand beside it."""
 
 _OURS: Final = ("dicom_node", "synthesis")
 """Loggers that follow the level asked for."""
@@ -48,6 +52,7 @@ def configure(stream: TextIO | None = None, *, level: str | None = None) -> None
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _libraries_under_one_event,
         _errors_without_text,
     ]
     structlog.configure(
@@ -85,14 +90,25 @@ def configure(stream: TextIO | None = None, *, level: str | None = None) -> None
     sys.excepthook = _log_crash
 
 
+def _libraries_under_one_event(
+    logger: WrappedLogger, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """A caller that hangs up is an error to pynetdicom and everyday life to a node; and whoever
+    reads the log finds every event in the runbook.
+    """
+    if event.get("_from_structlog") is False:
+        # With an exception, the sentence may be the exception's text, which may quote a data set.
+        if not event.get("exc_info"):
+            event["told"] = event["event"]
+        event["event"], event["level"] = LIBRARY_EVENT, "warning"
+    return event
+
+
 def _errors_without_text(
     logger: WrappedLogger, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """An exception becomes what it is and where it came from: its text may quote a data set."""
     error = _exception(event.pop("exc_info", None))
-    if error is not None and event.get("_from_structlog") is False:
-        # A library's: its sentence may be the exception's text too.
-        event["event"] = f"{event.get('logger')} reports an exception"
     if error is not None:
         event["error"] = describe(error)
         event["trace"] = _places(error)

@@ -76,8 +76,15 @@ def test_exceptions_of_libraries_are_told_without_text_too(lines: Lines) -> None
     (line,) = lines(
         "try: fail()\nexcept ValueError as e: logging.getLogger('pynetdicom.dul').exception(e)"
     )
-    assert line["event"] == "pynetdicom.dul reports an exception"
+    assert (line["event"], line["logger"]) == ("a library tells of trouble", "pynetdicom.dul")
     assert "ValueError" in line["error"]
+
+
+def test_a_line_of_a_library_stands_under_one_event_of_the_runbook(lines: Lines) -> None:
+    """A caller that hangs up is an error to the library and no reason to call anybody."""
+    (line,) = lines("logging.getLogger('pynetdicom.transport').error('Connection %s', 'refused')")
+    assert (line["event"], line["level"]) == ("a library tells of trouble", "warning")
+    assert (line["told"], line["logger"]) == ("Connection refused", "pynetdicom.transport")
 
 
 def test_pydicom_is_silent_because_it_quotes_values(lines: Lines) -> None:
@@ -102,7 +109,7 @@ def test_what_libraries_tell_of_their_work_is_not_written(lines: Lines) -> None:
     )
     for level in ("debug", "info"):
         told = lines(code, DICOM_NODE_LOG_LEVEL=level)
-        assert [line["event"] for line in told] == ["no more room"] * 5
+        assert [line["told"] for line in told] == ["no more room"] * 5
     assert lines(code, DICOM_NODE_LOG_LEVEL="error") == []
 
 
