@@ -77,8 +77,9 @@ def sole_ledger(
         if owner is None and ours:
             _require_no_loss(database, data_dir, spool_root)
         ours = ours or _name(data_dir)
-        owner = _bind(database, _Owner(folder=ours, place=_place(data_dir)))
-        _require_ours(database, owner, ours, data_dir)
+        us = _Owner(folder=ours, place=_place(data_dir))
+        if owner != us:
+            _require_ours(database, _bind(database, us), ours, data_dir)
         hold.take(ours)
         yield hold
 
