@@ -1,10 +1,11 @@
 """Writing an edit into the text of a configuration; all that it is not about stays byte for byte.
 
-Things in a section are blocks of lines. A thing that is changed is written anew with its comments,
-a new one is put behind the others, and the rest is moved or left as it stands. Where a section is
-written in another way (on one line, with anchors) the whole text is written anew by a round trip
-that keeps comments and order. Whatever was done, the text is read again and must say exactly what
-was meant.
+What changes in a thing is changed where it stands. Where that cannot be, and for things that
+come, go or move, a section is taken as blocks of lines: the thing is written anew with its
+comments, a new one is put behind the others, the rest is moved or left as it stands. Where a
+section is written in another way (on one line, with anchors) the whole text is written anew by a
+round trip that keeps comments and order. Whatever was done, the text is read again and must say
+exactly what was meant.
 """
 
 from __future__ import annotations
@@ -17,8 +18,17 @@ import yaml
 from ruamel.yaml.error import YAMLError
 
 from dicom_node.domain.errors import ConfigurationError
-from dicom_node.rulebook.edits import LISTS, MAPPINGS, Edit, Put, after, names_in
-from dicom_node.rulebook.yaml_nodes import brought_to, dumped, loaded, node_of
+from dicom_node.rulebook.edits import LISTS, MAPPINGS, Edit, Put, Switch, after, names_in
+from dicom_node.rulebook.patching import UnpatchableError, patched
+from dicom_node.rulebook.yaml_nodes import (
+    Indentation,
+    brought_to,
+    dumped,
+    indentation,
+    loaded,
+    node_of,
+    written,
+)
 from dicom_node.settings import document
 
 __all__ = ["edited"]
@@ -43,16 +53,27 @@ def edited(text: str, edit: Edit) -> str:
     wanted = after(read.data, edit)
     if wanted == read.data:
         return text
-    for way in (_by_blocks, _by_round_trip):
+    for way in (_in_place, _by_blocks, _by_round_trip):
         try:
             found = way(text, read, wanted, edit)
             if document.parse(found, _NAME).data == wanted:
                 return found
-        except (_NoBlocksError, YAMLError, ConfigurationError):
+        except (_NoBlocksError, UnpatchableError, YAMLError, ConfigurationError):
             continue
     raise ConfigurationError(
         "this change cannot be written into the file without changing more: edit it as text"
     )
+
+
+def _in_place(text: str, read: document.Document, wanted: dict[str, Any], edit: Edit) -> str:
+    if not (isinstance(edit, Switch) or (isinstance(edit, Put) and edit.name)):
+        raise UnpatchableError
+    if _has_anchors(text) or read.root is None:
+        raise UnpatchableError
+    renamed: dict[tuple[str, ...], str] = {}
+    if isinstance(edit, Put):
+        renamed[edit.section, edit.name] = edit.new_name
+    return patched(text, read.root, read.data, wanted, renamed=renamed)
 
 
 def _by_round_trip(text: str, read: document.Document, wanted: dict[str, Any], edit: Edit) -> str:
@@ -63,10 +84,7 @@ def _by_round_trip(text: str, read: document.Document, wanted: dict[str, Any], e
                 whole[section] = brought_to(whole[section], wanted[section], section)
             else:
                 whole[section] = node_of(wanted[section], section)
-    column = next(
-        (found.dash_column for name in LISTS if (found := _blocks(text, read, name)) is not None), 2
-    )
-    return dumped(whole, dash_column=column, step=2)
+    return dumped(whole, indentation(read.root))
 
 
 def _by_blocks(text: str, read: document.Document, wanted: dict[str, Any], edit: Edit) -> str:
@@ -115,7 +133,8 @@ class _Blocks:
         end: Line after the last one.
         spans: Name -> (line of its comments, line of itself, line after it).
         is_list: Or a mapping.
-        dash_column: Column of the dashes or of the keys.
+        column: Of the dashes or of the keys.
+        ways: How the file sets things below each other.
         eol: Line end.
     """
 
@@ -123,7 +142,8 @@ class _Blocks:
     end: int
     spans: dict[str, tuple[int, int, int]]
     is_list: bool
-    dash_column: int
+    column: int
+    ways: Indentation
     eol: str
 
     def piece(self, lines: list[str], name: str, old: Any, value: Any, old_name: str) -> list[str]:
@@ -146,13 +166,7 @@ class _Blocks:
         return [*lines[start:itself], *self._written(node)]
 
     def _written(self, node: Any) -> list[str]:
-        if self.is_list:
-            text = dumped(node, dash_column=self.dash_column, step=2)
-        else:
-            pad = " " * self.dash_column
-            plain = dumped(node, dash_column=2, step=max(2, self.dash_column))
-            text = "".join(pad + line if line.strip() else line for line in plain.splitlines(True))
-        return [line.rstrip("\r\n") + self.eol for line in text.splitlines(keepends=True)]
+        return [line.rstrip() + self.eol for line in written(node, self.column, self.ways)]
 
 
 def _ended(lines: list[str], eol: str) -> list[str]:
@@ -196,7 +210,8 @@ def _blocks(text: str, read: document.Document, section: str) -> _Blocks | None:
         end=end,
         spans=spans,
         is_list=is_list,
-        dash_column=column,
+        column=column,
+        ways=indentation(read.root),
         eol="\r\n" if lines[0].endswith("\r\n") else "\n",
     )
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import difflib
 import io
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
 
 from dicom_node.settings import document
 
-__all__ = ["brought_to", "dumped", "loaded", "node_of"]
+__all__ = [
+    "Indentation",
+    "brought_to",
+    "dumped",
+    "indentation",
+    "inline",
+    "loaded",
+    "node_of",
+    "written",
+]
 
 _FLAT: Final = frozenset(("synthesize", "azimuth", "retry", "tls", "subject", "range"))
 """Mappings of a few scalars that people write on one line."""
@@ -24,30 +37,92 @@ _ALWAYS_WIDE: Final = 1 << 16
 """Lines are never broken: a diff shows what was changed and nothing else."""
 
 
-def _yaml(dash_column: int, step: int) -> YAML:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indentation:
+    """How a file sets things below each other.
+
+    Attributes:
+        dash_column: Of a list's dashes, counted from its key.
+        step: Of a mapping's keys, counted from those of the mapping around it.
+    """
+
+    dash_column: int = 2
+    step: int = 2
+
+
+def indentation(root: yaml.Node | None) -> Indentation:
+    """What most lists and mappings of a file do; 2 and 2 where there are none."""
+    dashes: Counter[int] = Counter()
+    steps: Counter[int] = Counter()
+    for key, value in _pairs(root):
+        if not isinstance(value, yaml.CollectionNode) or value.flow_style or not value.value:
+            continue
+        below = value.start_mark.column - key.start_mark.column
+        (dashes if isinstance(value, yaml.SequenceNode) else steps)[below] += 1
+    return Indentation(dash_column=_most(dashes), step=_most(steps))
+
+
+def _most(counted: Counter[int]) -> int:
+    return counted.most_common(1)[0][0] if counted else 2
+
+
+def _pairs(node: yaml.Node | None) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield key, value
+            yield from _pairs(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _pairs(item)
+
+
+def _yaml(ways: Indentation) -> YAML:
     found = YAML()
     found.preserve_quotes = True
     found.width = _ALWAYS_WIDE
-    found.indent(mapping=step, sequence=dash_column + 2, offset=dash_column)
+    found.indent(mapping=ways.step, sequence=ways.dash_column + 2, offset=ways.dash_column)
     return found
 
 
 def loaded(text: str) -> Any:
     """Nodes with their comments."""
-    return _yaml(2, 2).load(text)
+    return _yaml(Indentation()).load(text)
 
 
-def dumped(node: Any, *, dash_column: int, step: int) -> str:
-    """The text of nodes.
+def dumped(node: Any, ways: Indentation) -> str:
+    """The text of nodes of `loaded` or `node_of`."""
+    out = io.StringIO()
+    _yaml(ways).dump(node, out)
+    return out.getvalue()
+
+
+def written(node: Any, column: int, ways: Indentation) -> list[str]:
+    """Lines of a mapping or a list whose keys or dashes stand in a column; without their ends."""
+    shift = column - (ways.dash_column if isinstance(node, CommentedSeq) else 0)
+    lines = dumped(node, ways).splitlines()
+    return [" " * shift * bool(line) + line if shift >= 0 else line[-shift:] for line in lines]
+
+
+def inline(value: Any, style: str | None) -> str:
+    """The text of a value on one line.
 
     Args:
-        node: Of `loaded`.
-        dash_column: Of the dashes of a list, counted from its key.
-        step: Indentation of a mapping's keys.
+        value: Plain data.
+        style: The quotes of a text: ``'``, ``"``, or as it needs them.
     """
-    out = io.StringIO()
-    _yaml(dash_column, step).dump(node, out)
-    return out.getvalue()
+    node = CommentedSeq([_flat(node_of(value))])
+    if isinstance(value, str) and style is not None:
+        node[0] = (SingleQuotedScalarString if style == "'" else DoubleQuotedScalarString)(value)
+    node.fa.set_flow_style()
+    return dumped(node, Indentation()).strip()[1:-1]
+
+
+def _flat(node: Any) -> Any:
+    if isinstance(node, CommentedMap | CommentedSeq):
+        node.fa.set_flow_style()
+        for each in node.values() if isinstance(node, CommentedMap) else node:
+            _flat(each)
+    return node
 
 
 def node_of(value: Any, key: str = "") -> Any:

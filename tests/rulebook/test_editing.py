@@ -46,7 +46,7 @@ def test_a_changed_term_is_one_line_and_keeps_its_comment() -> None:
     value["when"] = {"attribute": "Modality", "one_of": ["DX"]}
     assert changed(TEXT, Put(section="routes", name="chest", new_name="chest", value=value)) == [
         "-    when: {attribute: Modality, one_of: [CR, DX]}   # as sent",
-        "+    when: {attribute: Modality, one_of: [DX]}       # as sent",
+        "+    when: {attribute: Modality, one_of: [DX]}   # as sent",
     ]
 
 
