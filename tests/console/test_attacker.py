@@ -30,9 +30,9 @@ PAGES = {
     "viewer": """
         GET /, GET /today/live, POST /logout, POST /logout/everywhere, GET /account,
         POST /account/password, GET /jobs, GET /jobs/live, GET /jobs/{key},
-        GET /jobs/{key}/pictures/{which}.png, GET /images, GET /images/live, GET /images/{number},
-        GET /images/{number}/picture.png, GET /quarantine, GET /peers, GET /destinations,
-        GET /models, GET /routes, GET /routes/standing, GET /routes/versions,
+        GET /jobs/{key}/live, GET /jobs/{key}/pictures/{which}.png, GET /images, GET /images/live,
+        GET /images/{number}, GET /images/{number}/picture.png, GET /quarantine, GET /peers,
+        GET /destinations, GET /models, GET /routes, GET /routes/standing, GET /routes/versions,
         GET /api/openapi.json
     """,
     "operator": """

@@ -175,6 +175,29 @@ def test_the_patient_is_turned_with_the_keyboard(bench: Bench, operator: Page) -
     assert page.said == []  # type: ignore[attr-defined]
 
 
+def test_a_job_that_is_looked_at_shows_its_views_when_they_are_made(
+    bench: Bench, operator: Page
+) -> None:
+    bench.receive(25)
+    bench.node.plan()
+    key = bench.ledger.jobs()[0].job.key
+    page = operator
+    page.goto(f"/jobs/{key}")
+    page.evaluate("window.same = true")
+    page.get_by_role("link", name="Cancel").click()
+    page.locator("dialog[open]").wait_for()
+    bench.node.run_to_rest()
+    page.locator("#job-head").get_by_text("done", exact=True).wait_for()
+    assert page.locator("dialog[open]").is_visible(), "what somebody is at stays"
+    page.keyboard.press("Escape")
+    page.get_by_label("Turn the patient").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("[data-stage]").get_attribute("alt") != "source"
+    assert page.locator("[data-frame][aria-current='true']").count() == 1
+    assert page.evaluate("window.same"), "the page was not loaded again"
+    assert page.said == []  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_a_phone(browser: Browser, bench: Bench, address: str, scheme: str) -> None:
     key = bench.done(21)

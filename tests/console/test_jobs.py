@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dicom_node.domain.accounts import Role
+from dicom_node.domain.errors import EngineError
 from dicom_node.domain.jobs import JobState
 from dicom_node.domain.writing import Form
 from dicom_node.ports.console import Search
@@ -36,6 +38,45 @@ def test_a_done_job_shows_its_views_terms_deliveries_and_events(
     listed = operator.get("/jobs").text
     assert key[:12] in listed
     assert "ACC-77" in listed
+
+
+def test_an_open_page_is_told_what_changed_and_nothing_else(
+    bench: Bench, operator: Browser
+) -> None:
+    bench.receive()
+    bench.node.plan()
+    key = bench.ledger.jobs()[0].job.key
+    asks = re.compile(r'hx-get="(/jobs/[^"]+)"')
+
+    def address(text: str) -> str:
+        (found,) = asks.findall(text)
+        return html.unescape(str(found))
+
+    page = operator.get(f"/jobs/{key}").text
+    assert operator.get(address(page)).status_code == 204, "nothing happened"
+    bench.node.synthesize()
+    made = operator.get(address(page)).text
+    assert "do-cancel" in page
+    assert "do-cancel" not in made
+    assert made.count("data-frame=") == 3, "the views came"
+    bench.node.run_to_rest()
+    sent = operator.get(address(made)).text
+    assert ">closed<" in sent
+    assert "data-frame=" not in sent, "nobody's turning is disturbed"
+    assert operator.get(address(sent)).status_code == 204
+    assert operator.get(f"/jobs/{key}/live?seen=x").status_code == 422
+
+
+def test_how_long_a_job_still_waits_is_told_as_it_goes(bench: Bench, operator: Browser) -> None:
+    bench.receive()
+    bench.node.plan()
+    bench.node.engine.failures = [EngineError("the engine ended with signal 9")]
+    bench.node.synthesize()
+    key = bench.ledger.jobs()[0].job.key
+    seen = re.findall(r"seen=([0-9a-f]+)", operator.get(f"/jobs/{key}").text)[0]
+    assert operator.get(f"/jobs/{key}/live?seen={seen}&views=1").status_code == 204
+    bench.clock.now += 2
+    assert "next in" in operator.get(f"/jobs/{key}/live?seen={seen}&views=1").text
 
 
 def test_pictures_are_png_and_kept_by_the_browser_alone(bench: Bench, viewer: Browser) -> None:

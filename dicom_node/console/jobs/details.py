@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
 
 from dicom_node.console.jobs.pictures import Key, known
 from dicom_node.console.masking import may_see_patients
@@ -23,11 +25,15 @@ if TYPE_CHECKING:
     from fastapi.responses import HTMLResponse
 
     from dicom_node.console.parts import Parts
+    from dicom_node.domain.accounts import Identity
     from dicom_node.ports.console import JobRecord
 
 __all__ = ["SECTION", "Frame", "frames_of", "person_of"]
 
 router = APIRouter()
+
+Seen = Annotated[str, Query(pattern="^[0-9a-f]{0,16}$")]
+Views = Annotated[int, Query(ge=0, le=100_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +101,40 @@ def _views(record: JobRecord) -> list[tuple[str, int, dict[str, Any]]]:
 @router.get("/jobs/{key}")
 def job(request: Request, who: Somebody, key: Key) -> HTMLResponse:
     """The page."""
-    parts: Parts = request.app.state.parts
     record = known(request, key)
-    row = record.row
+    return _page(request, who, record, "job.html", live=False, whole=True)
+
+
+@router.get("/jobs/{key}/live")
+def live_job(
+    request: Request, who: Somebody, key: Key, seen: Seen = "", views: Views = 0
+) -> Response:
+    """What changed since the page was made; nothing when nothing did."""
+    record = known(request, key)
+    parts: Parts = request.app.state.parts
+    if seen == _mark(record, parts.clock()):
+        return Response(status_code=204)
+    whole = len(frames_of(record)) != views
+    return _page(request, who, record, "_job.html", live=True, whole=whole)
+
+
+def _page(
+    request: Request, who: Identity, record: JobRecord, template: str, *, live: bool, whole: bool
+) -> HTMLResponse:
+    """The page, or where it is ``live`` its parts; the pictures go along where it is ``whole``."""
+    parts: Parts = request.app.state.parts
+    row, now = record.row, parts.clock()
     states = {each.delivery.state for each in row.deliveries}
     there = {each.delivery.destination for each in row.deliveries}
     frames = frames_of(record)
     patients = may_see_patients(who, parts.access)
     return page(
         request,
-        "job.html",
+        template,
         title=f"Job {row.job.key[:12]}",
+        live=live,
+        whole=whole,
+        seen=_mark(record, now),
         record=record,
         job=row.job,
         frames=frames,
@@ -119,12 +148,30 @@ def job(request: Request, who: Somebody, key: Key) -> HTMLResponse:
         can={
             "release": row.job.state is JobState.QUARANTINED or DeliveryState.QUARANTINED in states,
             "cancel": row.job.state not in (JobState.DONE, JobState.CANCELLED),
-            "retry": (row.job.state is JobState.QUEUED and row.job.not_before > parts.clock())
+            "retry": (row.job.state is JobState.QUEUED and row.job.not_before > now)
             or DeliveryState.PENDING in states,
             "send": row.job.state is JobState.DONE and record.files_kept,
             "again": record.files_kept and record.image.state is ImageState.ACCEPTED,
         },
     )
+
+
+def _mark(record: JobRecord, now: float) -> str:
+    """Another one is another page."""
+    row = record.row
+    waits = [row.job.not_before, *(each.delivery.not_before for each in row.deliveries)]
+    said = (
+        (row.job.state, row.job.attempts, row.job.last_error, record.files_kept),
+        [
+            (each.delivery.state, each.delivery.attempts, each.delivery.last_error, each.stored)
+            for each in row.deliveries
+        ],
+        len(row.events),
+        len(record.products),
+        # How long something still waits is told in seconds.
+        int(now) if any(each > now for each in waits) else 0,
+    )
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 def _quality(said: dict[str, Any]) -> tuple[tuple[str, str], ...]:

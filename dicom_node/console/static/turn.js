@@ -15,7 +15,10 @@ function start(section) {
     stage.alt = frame.dataset.name;
     label.textContent = frame.dataset.name;
     synthetic.hidden = "source" in frame.dataset;
-    for (const each of frames) each.toggleAttribute("aria-current", each === frame);
+    for (const each of frames) {
+      if (each === frame) each.setAttribute("aria-current", "true");
+      else each.removeAttribute("aria-current");
+    }
     const item = frame.parentElement;
     strip.scrollLeft = item.offsetLeft - strip.offsetLeft - (strip.clientWidth - item.clientWidth) / 2;
     if (scrub !== null) {
@@ -35,4 +38,13 @@ function start(section) {
   show(Number(section.dataset.start));
 }
 
-for (const section of document.querySelectorAll("[data-turn]")) start(section);
+function startAll() {
+  for (const section of document.querySelectorAll("[data-turn]:not([data-turns])")) {
+    section.toggleAttribute("data-turns", true);
+    start(section);
+  }
+}
+
+startAll();
+// Views that have just been made come while the page is open.
+document.addEventListener("htmx:afterSettle", startAll);
