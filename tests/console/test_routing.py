@@ -210,6 +210,27 @@ def test_the_text_is_checked_replayed_and_saved_with_its_line_ends(
     assert desk.site.path.read_bytes() == other.replace("\r\n", "\n").encode()
 
 
+def test_a_person_says_over_how_many_images_is_replayed(desk: Desk, ada: Browser) -> None:
+    for number in range(1, 104):
+        desk.receive(number)
+    base = desk.base
+    other = desk.site.text.replace("one_of: [CR, DX]", "one_of: [DX]")
+    for images, told in ((100, "100"), (500, "103")):
+        answer = ada.submit("/routes/text", text=other, base=base, do="replay", images=images)
+        assert f"Of the last {told} images" in answer.text
+        form = fields(ada.get("/routes/edit/chest"))
+        assert form["images"] == "500"
+        (value,) = (name for name in form if name.endswith("-value"))
+        form |= {"do": "replay", "images": str(images), value: "DX"}
+        answer = ada.post("/routes/edit", data=form)
+        assert f"Of the last {told} images" in answer.text
+        assert re.search(rf"<option selected>{images}<", answer.text), "it stays chosen"
+        assert '<a href="/images/103">103</a>' in answer.text
+    assert ada.post("/routes/edit", data=form | {"images": "999999"}).status_code == 422
+    refused = ada.submit("/routes/text", text=other, base=base, do="replay", images=999999)
+    assert refused.status_code == 422
+
+
 def test_a_broken_file_is_told_of_on_the_page_and_can_be_put_right_as_text(
     desk: Desk, ada: Browser
 ) -> None:

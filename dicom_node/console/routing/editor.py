@@ -20,7 +20,7 @@ from dicom_node.console.routing.forms import (
     value_of,
 )
 from dicom_node.console.routing.lists import Admin
-from dicom_node.console.routing.replays import as_rows
+from dicom_node.console.routing.replays import SIZES, as_rows
 from dicom_node.console.routing.tree import GROUPS, KINDS, ROOT, added, newest, removed
 from dicom_node.console.routing.words import in_words
 from dicom_node.domain.errors import ConfigurationError
@@ -122,8 +122,11 @@ def _replayed(request: Request, form: RouteForm, found: Opening) -> Response:
     wrong = _wrong(request, form)
     if wrong:
         return _show(request, form, found, wrong=wrong, checked=True)
+    if form.images not in SIZES:
+        raise RejectedError("Images are replayed in the numbers that the page offers.")
     text, _ = _edited(desk.book, form)
-    return _show(request, form, found, checked=True, replay=as_rows(desk.replay(text)))
+    replay = as_rows(desk.replay(text, limit=form.images))
+    return _show(request, form, found, checked=True, replay=replay)
 
 
 def _marked(request: Request, form: RouteForm) -> HTMLResponse:
@@ -195,6 +198,8 @@ def _show(
         checked=checked,
         difference=difference,
         replay=replay,
+        replay_sizes=SIZES,
+        images=form.images,
         focus=focus,
         words=in_words(form.when),
         destinations=_with(found.names("destinations"), *form.send_to),

@@ -36,6 +36,7 @@ class RouteForm:
         base: Digest of the text that the form was made of.
         bare: Its predicate stands in the file as one term.
         comment: What the change is for.
+        images: How many images it is replayed over.
     """
 
     old_name: str = ""
@@ -53,6 +54,7 @@ class RouteForm:
     send_to: tuple[str, ...] = ()
     priority: str = "5"
     comment: str = ""
+    images: int = 500
 
 
 def form_of(raw: Mapping[str, Any], *, base: str, new: bool = False) -> RouteForm:
@@ -117,6 +119,9 @@ def read_form(fields: Mapping[str, str], send_to: Sequence[str]) -> RouteForm:
         send_to=tuple(send_to),
         priority=text("priority"),
         comment=text("comment"),
+        images=int(text("images"))
+        if text("images").isascii() and text("images").isdigit()
+        else 500,
     )
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import Form
 
 from dicom_node.ports import DecidedAs
 
 if TYPE_CHECKING:
     from dicom_node.rulebook.replaying import Outcome, Replay
 
-__all__ = ["Replayed", "Row", "as_rows", "outcome_words"]
+__all__ = ["SIZES", "Images", "Replayed", "Row", "as_rows", "outcome_words"]
+
+SIZES: Final = (100, 500, 2000, 5000)
+"""Over how many images a page offers to replay; headers are read at some hundreds a second."""
+
+Images = Annotated[int, Form(ge=1, le=SIZES[-1])]
 
 _WORDS: Final = {
     DecidedAs.ACCEPT: "takes {route}",

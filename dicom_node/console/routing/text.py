@@ -10,7 +10,7 @@ from dicom_node.console.pages import page
 from dicom_node.console.registry import Section
 from dicom_node.console.routing import changing, outcomes
 from dicom_node.console.routing.lists import Admin, Base, Operator, standing
-from dicom_node.console.routing.replays import as_rows
+from dicom_node.console.routing.replays import SIZES, Images, as_rows
 from dicom_node.domain.errors import ConfigurationError
 from dicom_node.rulebook.book import Conflict, Invalid, Written
 from dicom_node.rulebook.merging import unified
@@ -44,7 +44,13 @@ def text(request: Request, who: Operator) -> HTMLResponse:
 
 @router.post("/routes/text")
 def sent(
-    request: Request, who: Admin, text: Text, base: Base, do: Do = "save", comment: Comment = ""
+    request: Request,
+    who: Admin,
+    text: Text,
+    base: Base,
+    do: Do = "save",
+    comment: Comment = "",
+    images: Images = 500,
 ) -> Response:
     """What the editor was sent for: to check, to replay, to save."""
     desk = changing.desk_of(request)
@@ -62,7 +68,7 @@ def sent(
     problems, replay = desk.book.problems(text), None
     if do == "replay" and not problems:
         try:
-            replay = as_rows(desk.replay(text))
+            replay = as_rows(desk.replay(text, limit=images))
         except ConfigurationError as error:
             problems = tuple(Problem(location=(), message=each) for each in error.problems)
     return _show(
@@ -73,6 +79,7 @@ def sent(
         problems=problems,
         comment=comment,
         replay=replay,
+        images=images,
         checked=True,
     )
 
@@ -95,6 +102,7 @@ def _show(
     comment: str = "",
     checked: bool = False,
     replay: Any = None,
+    images: int = 500,
 ) -> HTMLResponse:
     partial = "hx-request" in request.headers
     desk = changing.desk_of(request)
@@ -112,6 +120,8 @@ def _show(
         comment=comment,
         checked=checked,
         replay=replay,
+        replay_sizes=SIZES,
+        images=images,
         **{"base": base, **more},
     )
 
