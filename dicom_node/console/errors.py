@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from dicom_node.console.failures import ConsoleError, LoginNeededError
 from dicom_node.console.pages import page
+from dicom_node.console.security import sessions
 from dicom_node.console.security.guard import API
 from dicom_node.domain.errors import CapacityError, IntegrityError, NodeError, describe
 
@@ -90,6 +92,10 @@ def _node_error(request: Request, error: Exception) -> Response:
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     title = HTTPStatus(error.status_code).phrase
+    if not _is_program(request) and not hasattr(request.state, "identity"):
+        # No page was found, so no guard stood before it. Who is lost needs the way to the others.
+        with contextlib.suppress(NodeError):
+            request.state.identity = sessions.from_cookie(request)
     words = {
         404: "There is no such page. It may have been removed, or the address is mistyped.",
         405: "This address cannot be used in this way.",

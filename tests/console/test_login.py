@@ -91,3 +91,14 @@ def test_the_last_admin_stays(bench: Bench, admin: Browser) -> None:
         else:
             raise AssertionError("nobody could log in any more")
     assert admin.get("/").status_code == 200
+
+
+def test_who_is_lost_finds_the_way_back(bench: Bench) -> None:
+    lost = bench.browser("vera").get("/nowhere")
+    assert lost.status_code == 404
+    assert "To the first page" in lost.text
+    assert ">Jobs</a>" in lost.text
+    stranger = bench.browser().get("/nowhere")
+    assert stranger.status_code == 404
+    assert "To the login" in stranger.text
+    assert ">Jobs</a>" not in stranger.text
