@@ -86,6 +86,7 @@ def figures(parts: Parts) -> dict[str, Any]:
         "finished_total": sum(each.finished for each in activity),
         "not_sent": NOT_SENT,
         "hours": _HOURS,
+        "step_s": _STEP_S,
         "width": WIDTH,
         "height": HEIGHT,
     }
