@@ -245,6 +245,11 @@ def comments(words: str, *, nominal: bool) -> str:
 def put_spacing(ds: Dataset, image: Radiograph, form: Form, *, nominal: bool) -> None:
     """The pitch of the pixels, under the name that its form has for it.
 
+    In a DX image it is that at the detector, and viewers call lengths those of a projection. A
+    Secondary Capture has no name for that one: what it states is a distance in the patient
+    (PS3.3 10.7), by which viewers measure plain millimetres. So it is brought to the depth of the
+    isocentre, and says so.
+
     A nominal one is made up, and a viewer would measure millimetres by it: a Secondary Capture
     goes without, so that lengths are in pixels. A DX image must have one.
     """
@@ -252,13 +257,14 @@ def put_spacing(ds: Dataset, image: Radiograph, form: Form, *, nominal: bool) ->
         return
     rows, columns = image.pixels.shape
     spacing = image.spacing_mm or (FIELD_MM / rows, FIELD_MM / columns)
-    values = [decimal(spacing[0]), decimal(spacing[1])]
     if form is Form.DX:
-        ds.ImagerPixelSpacing = values
-    else:
-        # Nominal Scanned Pixel Spacing is reserved for digitized film (PS3.3 C.8.6.2); Pixel
-        # Spacing without a calibration type states the same and is what viewers measure by.
-        ds.PixelSpacing = values
+        ds.ImagerPixelSpacing = [decimal(each) for each in spacing]
+        return
+    # Nominal Scanned Pixel Spacing is reserved for digitized film (PS3.3 C.8.6.2).
+    factor = image.view.magnification
+    ds.PixelSpacing = [decimal(each / factor) for each in spacing]
+    ds.PixelSpacingCalibrationType = "GEOMETRY"
+    ds.PixelSpacingCalibrationDescription = f"at the isocentre, magnification {factor:.4g}"
 
 
 def put_lossy(ds: Dataset, lossy: LossyHistory) -> None:

@@ -214,11 +214,15 @@ ONLY = {
         "ImagerPixelSpacing": drop("ImagerPixelSpacing"),
         "ImagerPixelSpacing zero": put("ImagerPixelSpacing", ["0", "0"]),
         "PixelSpacing": put("PixelSpacing", ["1", "1"]),
+        "PixelSpacingCalibrationType": put("PixelSpacingCalibrationType", "GEOMETRY"),
     },
     Form.SC: {
         "Modality DX": put("Modality", "DX"),
         "ConversionType": put("ConversionType", "DI"),
         "PixelSpacing": drop("PixelSpacing"),
+        "PixelSpacingCalibrationType": drop("PixelSpacingCalibrationType"),
+        "PixelSpacingCalibrationType FIDUCIAL": put("PixelSpacingCalibrationType", "FIDUCIAL"),
+        "PixelSpacingCalibrationDescription": drop("PixelSpacingCalibrationDescription"),
         "NominalScannedPixelSpacing": put("NominalScannedPixelSpacing", ["1", "1"]),
     },
 }

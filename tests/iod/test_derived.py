@@ -233,7 +233,13 @@ def test_spacing_is_the_images_and_said_to_be_nominal_where_it_is() -> None:
     assert "PixelSpacing" not in dx
     assert "NOMINAL" not in dx.DerivationDescription
     sc = written(read(), form=Form.SC)
-    assert list(sc.PixelSpacing) == [1.5625, 1.5625]
+    # Viewers measure plain millimetres in it, so they are those in the patient, half way.
+    factor = LAO.source_detector_mm / LAO.source_isocenter_mm
+    assert factor > 1.05
+    assert list(sc.PixelSpacing) == pytest.approx([1.5625 / factor] * 2)
+    assert sc.PixelSpacingCalibrationType == "GEOMETRY"
+    assert sc.PixelSpacingCalibrationDescription == f"at the isocentre, magnification {factor:.4g}"
+    assert "PixelSpacingCalibrationType" not in dx
     assert "ImagerPixelSpacing" not in sc
     source = read(ImagerPixelSpacing=None)
     dx = written(source, form=Form.DX, nominal=True)

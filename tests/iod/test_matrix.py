@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,18 @@ from dicom_node.domain.errors import IntegrityError
 from dicom_node.domain.writing import Form, Matrix
 from dicom_node.iod import derived
 from dicom_node.iod.conformance import verify
+from dicom_node.iod.derived import encode
 from dicom_node.iod.matrix import Frame, matched
 from synthesis.types import IntensityScale, Radiograph, View
-from tests.iod.objects import AT, IDENTITY, INSTANCE_UID, provenance_of, read
+from tests.iod.objects import (
+    AT,
+    IDENTITY,
+    INSTANCE_UID,
+    ONE_VIEW,
+    dciodvfy,
+    provenance_of,
+    read,
+)
 
 VIEW = View(primary_deg=30)
 
@@ -75,14 +85,15 @@ def test_a_field_is_found_again_in_the_hung_matrix() -> None:
     assert lying.frame == frame
 
 
-def test_a_matched_view_says_so_and_is_held_to_it() -> None:
+@pytest.mark.parametrize("form", ONE_VIEW)
+def test_a_matched_view_says_so_and_is_held_to_it(form: Form, tmp_path: Path) -> None:
     source = read()
     image = matched(ramp(64, 0.3), source.frame, source.radiograph.spacing_mm)
     provenance = replace(provenance_of(source, VIEW), matrix=Matrix.MATCH_SOURCE)
     ds = derived.build(
         source,
         image,
-        form=Form.DX,
+        form=form,
         banner=False,
         provenance=provenance,
         series=IDENTITY,
@@ -90,9 +101,12 @@ def test_a_matched_view_says_so_and_is_held_to_it() -> None:
         synthesized_at=AT,
     )
     assert (ds.Rows, ds.Columns) == (96, 80)
-    assert [float(value) for value in ds.ImagerPixelSpacing] == [0.2, 0.2]
+    keyword = "ImagerPixelSpacing" if form is Form.DX else "PixelSpacing"
+    at_detector = 1.0 if form is Form.DX else VIEW.magnification
+    assert [float(value) * at_detector for value in ds[keyword].value] == pytest.approx([0.2, 0.2])
     assert "this adds no detail" in ds.DerivationDescription
-    verify(ds, source=source, provenances=(provenance,), form=Form.DX)
-    ds.ImagerPixelSpacing = ["0.3", "0.3"]
+    verify(ds, source=source, provenances=(provenance,), form=form)
+    assert not [each for each in dciodvfy(encode(ds), tmp_path) if each.startswith("Error")]
+    ds[keyword].value = ["0.3", "0.3"]
     with pytest.raises(IntegrityError, match="spacing is not that of the source"):
-        verify(ds, source=source, provenances=(provenance,), form=Form.DX)
+        verify(ds, source=source, provenances=(provenance,), form=form)

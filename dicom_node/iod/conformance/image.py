@@ -91,7 +91,13 @@ def _spacing(ds: Dataset, form: Form, *, nominal: bool) -> Iterator[str]:
             yield f"{here} must not be there, the source has none"
     elif len(stated) != 2 or not all(value > 0 for value in stated):
         yield f"{here} is not two positive numbers"
-    for keyword in (elsewhere, "NominalScannedPixelSpacing"):
+    calibrated = form is not Form.DX and not nominal
+    if calibrated and text(ds, "PixelSpacingCalibrationType") != "GEOMETRY":
+        yield "PixelSpacingCalibrationType is not GEOMETRY"
+    if calibrated and not text(ds, "PixelSpacingCalibrationDescription"):
+        yield "PixelSpacingCalibrationDescription is missing"
+    calibration = ("PixelSpacingCalibrationType", "PixelSpacingCalibrationDescription")
+    for keyword in (elsewhere, "NominalScannedPixelSpacing", *(() if calibrated else calibration)):
         if keyword in ds:
             yield f"{keyword} must not be there"
 
@@ -170,15 +176,17 @@ def pixel_problems(ds: Dataset, source: Source, provenances: Sequence[Provenance
     if any(frame.min() == frame.max() for frame in inner):
         yield "PixelData is constant"
     if provenances[0].matrix is Matrix.MATCH_SOURCE:
-        yield from _matched(ds, source, (rows - 2 * strip, columns))
+        yield from _matched(ds, source, provenances[0].view, (rows - 2 * strip, columns))
 
 
-def _matched(ds: Dataset, source: Source, shape: tuple[int, int]) -> Iterator[str]:
+def _matched(ds: Dataset, source: Source, view: View, shape: tuple[int, int]) -> Iterator[str]:
     if shape != (source.frame.rows, source.frame.columns):
         yield "Rows and Columns are not those of the source"
-    stated = numbers(ds, "ImagerPixelSpacing") or numbers(ds, "PixelSpacing")
+    at_detector = numbers(ds, "ImagerPixelSpacing")
+    if not at_detector:
+        at_detector = tuple(each * view.magnification for each in numbers(ds, "PixelSpacing"))
     wanted = source.radiograph.spacing_mm
-    if wanted is not None and not np.allclose(stated, wanted, rtol=1e-6):
+    if wanted is not None and not np.allclose(at_detector, wanted, rtol=1e-6):
         yield "the pixel spacing is not that of the source"
     if "RESAMPLED" not in text(ds, "DerivationDescription"):
         yield "DerivationDescription does not say that the image was resampled"

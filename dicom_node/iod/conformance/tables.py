@@ -78,7 +78,6 @@ FORBIDDEN: Final = (
     "PatientPosition",
     "FrameOfReferenceUID",
     "Laterality",
-    "PixelSpacingCalibrationType",
     "PixelPaddingValue",
     "OriginalAttributesSequence",
     "DigitalSignaturesSequence",
