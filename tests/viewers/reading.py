@@ -35,6 +35,11 @@ class Desk:
         found = self.page.locator('[data-cy="study-browser-thumbnail"]')
         return [" ".join(text.split()) for text in found.all_inner_texts()]
 
+    def others(self) -> list[str]:
+        """What is written of series without a picture, in order."""
+        found = self.page.locator('[data-cy="study-browser-thumbnail-no-image"]')
+        return [" ".join(text.split()) for text in found.all_inner_texts()]
+
     def pane(self, index: int) -> Locator:
         return self.page.locator('[data-cy="viewport-pane"]').nth(index)
 
@@ -88,6 +93,15 @@ class Desk:
         assert box is not None
         self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         self.page.mouse.wheel(0, 100)
+
+    def place(self, index: int) -> int:
+        """Which of its images or frames a pane says it shows, from 1."""
+        found = re.search(r"\((\d+)/\d+\)", self.words(index))
+        return int(found[1]) if found else 0
+
+    def play_or_pause(self, index: int) -> None:
+        """The button of the player that OHIF shows over Secondary Captures."""
+        self.pane(index).locator('[data-cy="cine-player-play-pause"]').click()
 
     def instance(self, index: int) -> int:
         """Number of the image that a pane says it shows."""

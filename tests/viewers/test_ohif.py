@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dicom_node.domain.writing import Form
+from dicom_node.domain.writing import Document, Form
+from synthesis.types import View
 from tests.acceptance.harness import wait_until
 from tests.iod.objects import STUDY_UID
 from tests.viewers import ohif, reading, study
@@ -44,7 +45,15 @@ def test_the_synthetic_series_has_a_thumbnail_of_its_own_that_says_so(desk: Desk
     stacks = [words for words in synthetic if "S:9001" in words]
     assert len(stacks) == 1 and stacks[0].endswith(str(len(study.ANGLES)))
     assert len([words for words in synthetic if "S:9002" in words]) == len(study.ANGLES)
+    assert len([words for words in synthetic if "S:9003" in words]) == 1
     assert "AI SYNTHETIC" in desk.words(1)
+
+
+def test_what_goes_with_the_images_says_so_too(desk: Desk) -> None:
+    """Report, presentation state and key objects: listed without a picture, under their words."""
+    found = desk.others()
+    assert len(found) == len(Document)
+    assert all("AI SYNTHETIC" in words for words in found)
 
 
 def test_both_have_the_same_look_at_first_sight(desk: Desk) -> None:
@@ -75,6 +84,29 @@ def test_the_wheel_turns_the_patient_in_order_of_angle(desk: Desk) -> None:
         wait_until(
             lambda wanted=number: desk.instance(1) == wanted, reading.WAIT_S, f"view {number}"
         )
+
+
+def test_views_in_one_object_turn_and_play(desk: Desk) -> None:
+    desk.hang(study.SERIES[Form.MULTIFRAME][1], 1)
+    assert "AI SYNTHETIC" in desk.words(1)
+    for number in range(2, len(study.ANGLES) + 1):
+        desk.turn(1)
+        wait_until(lambda wanted=number: desk.place(1) == wanted, reading.WAIT_S, f"frame {number}")
+    seen: set[int] = set()
+    desk.play_or_pause(1)
+    wait_until(lambda: seen.add(desk.place(1)) or len(seen) > 2, reading.WAIT_S, "frames that play")
+    desk.play_or_pause(1)
+
+
+def test_lengths_in_secondary_captures_are_those_in_the_patient(desk: Desk) -> None:
+    """Viewers call them plain millimetres, so they are shorter than those at the detector."""
+    desk.hang(study.SERIES[Form.SC][1], 1)
+    projected, in_patient = desk.length(0), desk.length(1)
+    assert projected.endswith("mm Proj")
+    assert in_patient.endswith(" mm")
+    at_detector_mm, in_patient_mm = (float(text.split()[0]) for text in (projected, in_patient))
+    factor = View(primary_deg=0).magnification  # both panes are as wide as the same field
+    assert in_patient_mm == pytest.approx(at_detector_mm / factor, rel=0.02)
 
 
 def test_lengths_in_dx_are_called_those_of_a_projection(desk: Desk) -> None:
