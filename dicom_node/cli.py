@@ -110,7 +110,7 @@ def serve(config: ConfigOption) -> None:
     """Run the node until SIGTERM or Ctrl-C; a second one stops it at once."""
     from dicom_node import supervisor
 
-    raise typer.Exit(supervisor.serve(load(config)))
+    supervisor.serve(load(config))
 
 
 @app.command()

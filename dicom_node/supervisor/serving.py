@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, runtime_checkable
 
 import structlog
 
@@ -60,9 +60,9 @@ class _Closes(Protocol):
     def close(self) -> None: ...
 
 
-def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node) -> int:
-    """Run a node until SIGTERM or SIGINT; its exit status, 0 after an orderly end, 1 when another
-    node took the ledger over.
+def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node) -> NoReturn:
+    """Run a node until SIGTERM or SIGINT, and end the process: with status 0 after an orderly end,
+    with 1 when another node took the ledger over.
 
     Call it from the main thread. A second signal ends the process at once.
 
@@ -90,9 +90,7 @@ def serve(settings: Settings, *, build: Callable[[Settings], Node] = build_node)
             _run(node, stop)
         finally:
             node.ledger.close()
-    status = 1 if hold.lost else 0
-    _leave_nobody_behind(status)
-    return status
+    _leave(1 if hold.lost else 0)
 
 
 def _run(node: Node, stop: threading.Event) -> None:
@@ -225,8 +223,10 @@ def _no_later_than(seconds: float, stop: threading.Event) -> Iterator[None]:
         stop.set()
 
 
-def _leave_nobody_behind(status: int) -> None:
-    """A thread of a dead association may hang in its socket and would keep the process alive."""
+def _leave(status: int) -> NoReturn:
+    """End the process. Everything is closed: what the interpreter would tidy up yet takes seconds
+    on a busy machine, and a thread of a dead association may hang in its socket for ever.
+    """
     others = [
         thread
         for thread in threading.enumerate()
@@ -235,16 +235,16 @@ def _leave_nobody_behind(status: int) -> None:
     until = time.monotonic() + 1.0
     for thread in others:
         thread.join(max(0.0, until - time.monotonic()))
-    if any(thread.is_alive() for thread in others):
-        _exit_now(
-            lambda: _log.warning(
-                "threads of broken associations are left behind", count=len(others)
-            ),
-            status,
-        )
+    left = sum(thread.is_alive() for thread in others)
+
+    def last_words() -> None:
+        if left:
+            _log.warning("threads of broken associations are left behind", count=left)
+
+    _exit_now(last_words, status)
 
 
-def _exit_now(last_words: Callable[[], None], status: int = 0) -> None:
+def _exit_now(last_words: Callable[[], None], status: int = 0) -> NoReturn:
     """Leave without looking back; whoever reads the log may have stopped to do so."""
 
     def speak() -> None:

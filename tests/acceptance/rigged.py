@@ -16,7 +16,7 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dicom_node.bootstrap import SPOOL_FOLDER, Node, build
 from dicom_node.domain.retry import RetryPolicy
@@ -132,7 +132,7 @@ def rigged(settings: Settings, *, echo: bool, worker: str = "", patience_s: str 
     return dataclasses.replace(node, synthesizing=services)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> NoReturn:
     settings = load(Path(option(arguments, "--config")))
     echo, worker = "--echo" in arguments, option(arguments, "--worker")
     patience_s = option(arguments, "--patience")
@@ -145,7 +145,7 @@ def main(arguments: list[str]) -> int:
             node = dataclasses.replace(node, synthesizing=())
         return node
 
-    return serve(settings, build=build_rigged)
+    serve(settings, build=build_rigged)
 
 
 def option(arguments: list[str], name: str) -> str:
@@ -153,4 +153,4 @@ def option(arguments: list[str], name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -37,3 +38,33 @@ def test_a_node_ends_in_time_whatever_it_does(work: str) -> None:
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+LEAVING = """
+import atexit, threading, time
+from dicom_node.supervisor import logs
+from dicom_node.supervisor.serving import _leave
+logs.configure()
+atexit.register(lambda: time.sleep(60))  # as on a machine that has no time to spare
+{work}
+print("the last line")
+_leave(3)
+"""
+HANGING = "threading.Thread(target=time.sleep, args=(60,), name='of a dead association').start()"
+
+
+@pytest.mark.parametrize("work", ["", HANGING], ids=["at rest", "a thread hangs"])
+def test_a_node_that_has_stopped_is_gone_at_once_and_everything_it_said_is_written(
+    work: str,
+) -> None:
+    """A busy machine needs seconds to tidy up an interpreter, and supervisors kill in time."""
+    code = LEAVING.format(work=work)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=40, check=False
+    )
+    assert done.returncode == 3
+    first, *warnings = done.stdout.splitlines()
+    assert first == "the last line"
+    assert [json.loads(line)["event"] for line in warnings] == (
+        ["threads of broken associations are left behind"] if work else []
+    )
