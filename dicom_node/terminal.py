@@ -57,6 +57,9 @@ def load(config: Path) -> Settings:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    # Of what libraries meet, people hear by our errors: a database that goes away in the middle of
+    # a backup is no reason for a traceback of its driver.
+    logging.getLogger().addHandler(logging.NullHandler())
     return load_settings(config)
 
 

@@ -164,3 +164,31 @@ def test_the_configuration_may_come_from_the_environment(
     monkeypatch.setenv("DICOM_NODE_CONFIG", str(config))
     ran = run("routes", "test", radiographs / "RG1_J2KR.dcm", "--json")
     assert [each["decision"] for each in json.loads(ran.out)] == ["accept"]
+
+
+LIBRARY = """
+import logging, sys
+from pathlib import Path
+import structlog
+from dicom_node.terminal import load
+load(Path(sys.argv[1]))
+try:
+    raise OSError("server closed the connection")
+except OSError:
+    logging.getLogger("sqlalchemy.pool").error("Exception during reset", exc_info=True)
+structlog.get_logger().warning("what the node has to say")
+"""
+
+
+def test_libraries_say_nothing_beside_the_answer_of_a_command(config: Path) -> None:
+    """As SQLAlchemy does when a server goes away in the middle of a backup."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIBRARY, str(config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    (line,) = done.stderr.splitlines()
+    assert "what the node has to say" in line
+    assert done.stdout == ""
