@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import time
@@ -19,6 +20,7 @@ from dicom_node.network.tls import failure_of, peer_subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BufferedIOBase
 
     from dicom_node.network.auditing import ReceptionAudit
     from dicom_node.network.intake import Intake
@@ -38,6 +40,11 @@ _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nContent-Length: 0\r\n"
     b"Connection: close\r\n\r\n" % RETRY_AFTER_S
 )
+
+_FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r?\n")
+"""A line of a header (RFC 9112 5): nothing stands between its name and the colon, and no line goes
+on with another. A proxy that reads it otherwise would see requests that we do not, or we some that
+it does not."""
 
 _log = structlog.get_logger(__name__)
 
@@ -174,6 +181,19 @@ def _peer_of(request: socket.socket) -> str:
         return ""
 
 
+class _Lines:
+    """A file that keeps the lines that are read of it."""
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self.file = file
+        self.read: list[bytes] = []
+
+    def readline(self, limit: int = -1) -> bytes:
+        line = self.file.readline(limit)
+        self.read.append(line)
+        return line
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Requests of one connection, one after the other."""
 
@@ -195,6 +215,23 @@ class _Handler(BaseHTTPRequestHandler):
         super().handle_one_request()
         if cast("_Server", self.server).stopping:
             self.close_connection = True
+
+    def parse_request(self) -> bool:
+        """As of the library, which reads a header as one of a mail: what stands behind a line that
+        is none, or behind a sole CR, it takes for the text, or for a header of its own.
+        """
+        lines = _Lines(self.rfile)
+        self.rfile = cast("Any", lines)
+        try:
+            parsed = super().parse_request()
+        finally:
+            self.rfile = lines.file
+        if not parsed or all(map(_FIELD.fullmatch, lines.read[:-1])):
+            return parsed
+        self.close_connection = True
+        self._send(refused(400, "a line of the header is none"))
+        self._linger()
+        return False
 
     def handle_expect_100(self) -> bool:
         self._continue = True  # told when the body is wanted, so a refused sender keeps its body

@@ -452,6 +452,36 @@ def test_a_body_whose_end_is_not_clear_is_a_bad_request(
     assert answer.headers["connection"] == "close"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Content-Length : %d",
+        b"no header at all\r\nContent-Length: %d",
+        b"X: y\r\n Content-Length: %d",
+        b" Content-Length: %d",
+        b"X: y\rTransfer-Encoding: chunked\r\nContent-Length: %d",
+        b"X: y\0\r\nContent-Length: %d",
+        b"Content-L\xc3\xa4nge: 1\r\nContent-Length: %d",
+    ],
+)
+def test_no_request_is_smuggled_in_the_body_of_another(
+    site: Site, receiver: RecordingReceiver, line: bytes
+) -> None:
+    """Where a proxy sees one request, the node must not see two (RFC 9112 5.1, 5.2, 11.2)."""
+    hidden = b"GET /dicom-web/hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = f"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head += f"Content-Type: {KIND}\r\n"
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as sock:
+        sock.sendall(head.encode() + line % len(hidden) + b"\r\n\r\n" + hidden)
+        said = b""
+        while more := sock.recv(65536):
+            said += more
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert b"Connection: close" in said
+    assert not receiver.received
+
+
 def test_a_truncated_body_stores_what_came_whole_and_no_more(
     site: Site, receiver: RecordingReceiver, tmp_path: Path
 ) -> None:
