@@ -18,6 +18,7 @@ from dicom_node.domain.commitments import Heard, Reference, Report
 from dicom_node.domain.errors import InputError, NodeError, PeerError, RefusedError, describe
 from dicom_node.domain.routes import Destination
 from dicom_node.network.asking import exchange
+from dicom_node.network.lingering import Lingering
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -92,12 +93,13 @@ class PynetCommitment:
             demanding: Takes demands that come to our SCP.
             may_ask: AE titles of peers that may ask for commitment.
             report_ports: AE title -> port of a peer that takes reports on a new association.
-            linger_s: How long an association stays open for the report after the response.
+            linger_s: How long an association stays open for the report after the response, where
+                the destination is not known to call back.
         """
         self._caller = caller
         self._hear = hear
         self._demanding = demanding
-        self._linger_s = linger_s
+        self._lingering = Lingering(linger_s)
         self.admit(may_ask, report_ports)
         self._open: dict[tuple[str, str], Association] = {}
         self._lock = threading.Lock()
@@ -116,12 +118,11 @@ class PynetCommitment:
         on_report: Callable[[Report], Heard],
     ) -> None:
         """See `ports.CommitmentClient.ask`."""
-        heard = threading.Event()
+        heard, stay_s = self._lingering.begin(commitment.transaction_uid, destination)
 
         def on_event(event: Event) -> tuple[int, None]:
             status, transaction_uid = _take_report(event, on_report)
-            if transaction_uid == commitment.transaction_uid:
-                heard.set()
+            self._lingering.heard(transaction_uid, called_back=False)
             return status, None
 
         handlers: list[EventHandlerType] = [(evt.EVT_N_EVENT_REPORT, on_event)]
@@ -134,7 +135,7 @@ class PynetCommitment:
                 raise RefusedError(f"{destination.name} refused storage commitment: 0x{status:04X}")
             if status != SUCCESS:
                 raise PeerError(f"{destination.name} took no commitment now: 0x{status:04X}")
-            until = time.monotonic() + self._linger_s
+            until = time.monotonic() + stay_s
             while association.is_established and time.monotonic() < until:
                 if heard.wait(0.02):
                     time.sleep(0.05)  # our response to the report goes out
@@ -203,7 +204,9 @@ class PynetCommitment:
         ]
 
     def _on_event_report(self, event: Event) -> tuple[int, None]:
-        return _take_report(event, self._hear)[0], None
+        status, transaction_uid = _take_report(event, self._hear)
+        self._lingering.heard(transaction_uid, called_back=True)
+        return status, None
 
     def _on_action(self, event: Event) -> tuple[int, None]:
         requestor = event.assoc.requestor

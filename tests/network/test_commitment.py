@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,7 +100,12 @@ class Demands(list[tuple[str, tuple[Reference, ...], str]]):
 class Side:
     """Our side: client, handlers and what came in."""
 
-    def __init__(self, ports: dict[str, int] | None = None, timeouts: Timeouts = PATIENT) -> None:
+    def __init__(
+        self,
+        ports: dict[str, int] | None = None,
+        timeouts: Timeouts = PATIENT,
+        linger_s: float = 1.0,
+    ) -> None:
         self.reports, self.demands = Reports(), Demands()
         self.wire = PynetCommitment(
             PynetStoreClient("SYNTH", timeouts=timeouts),
@@ -107,7 +113,7 @@ class Side:
             demanding=self.demands,
             may_ask=["MODALITY"],
             report_ports=ports or {},
-            linger_s=1.0,
+            linger_s=linger_s,
         )
 
 
@@ -201,6 +207,67 @@ def test_an_archive_that_answers_twice_is_heard_twice() -> None:
         side.wire.ask(destination(port), ASKED, side.reports)
     assert statuses == [0x0000, 0x0000]
     assert len(side.reports) == 2
+
+
+def call_back(port: int, uid: str) -> None:
+    """Report as archives do that open an association of their own."""
+    role = build_role(PUSH_MODEL, scu_role=False, scp_role=True)
+    association = calling(port, "ARCHIVE", ext_neg=[role])
+    assert told(association, event(uid, tuple(UIDS))) == 0x0000
+    association.release()
+
+
+def seconds_to_ask(side: Side, port: int, uid: str) -> float:
+    began = time.monotonic()
+    side.wire.ask(destination(port), replace(ASKED, transaction_uid=uid), side.reports)
+    return time.monotonic() - began
+
+
+def test_who_calls_back_at_once_is_not_waited_for_on_the_association() -> None:
+    side = Side(linger_s=30.0)
+    with node(side) as ours:
+
+        def answer(request: Any) -> int:
+            uid = str(request.action_information.TransactionUID)
+            threading.Timer(0.3, call_back, (ours, uid)).start()
+            return 0x0000
+
+        with archive(answer) as port:
+            assert seconds_to_ask(side, port, "2.25.1001") < 15
+    assert [report.transaction_uid for report in side.reports] == ["2.25.1001"]
+
+
+def test_who_calls_back_hours_later_costs_each_request_no_time() -> None:
+    """Else deliveries come faster than they are asked about, and their queue never ends."""
+    side = Side(linger_s=5.0)
+    with node(side) as ours, archive(lambda request: 0x0000) as port:
+        assert seconds_to_ask(side, port, "2.25.1001") >= 5
+        call_back(ours, "2.25.1001")
+        for number in range(1002, 1005):
+            assert seconds_to_ask(side, port, f"2.25.{number}") < 4
+            call_back(ours, f"2.25.{number}")
+
+
+def test_an_archive_that_calls_back_no_more_is_waited_for_again() -> None:
+    side, here = Side(linger_s=5.0), False
+
+    def answer(request: Any) -> int:
+        if here:
+            uid = str(request.action_information.TransactionUID)
+            later(lambda: report(request.assoc, uid))
+        return 0x0000
+
+    def report(association: Any, uid: str) -> None:
+        with suppress(RuntimeError):  # we did not stay
+            told(association, event(uid, tuple(UIDS)))
+
+    with node(side) as ours, archive(answer) as port:
+        seconds_to_ask(side, port, "2.25.1001")
+        call_back(ours, "2.25.1001")
+        here = True
+        for number in range(1002, 1008):
+            seconds_to_ask(side, port, f"2.25.{number}")
+    assert side.reports[-1].transaction_uid == "2.25.1007"
 
 
 def test_a_report_of_no_transaction_of_ours_is_answered_with_a_failure() -> None:
