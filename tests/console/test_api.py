@@ -59,6 +59,62 @@ def test_a_program_lists_looks_and_acts(bench: Bench) -> None:
     assert "owner-admin (token script)" in str(bench.audited[-1])
 
 
+def test_a_program_takes_pictures_files_and_provenance(bench: Bench) -> None:
+    key = bench.done()
+    text = token(bench, Role.OPERATOR)
+    pictures = ask(bench, text, "GET", f"/jobs/{key}").json()["pictures"]
+    assert [each["is_source"] for each in pictures] == [False, True, False], "in order of a turn"
+    view = pictures[0]
+    assert view["provenance"]["view"]["primary_deg"] == view["turned_deg"] == -60
+    dicom = ask(bench, text, "GET", f"/jobs/{key}/files/{view['which']}.dcm")
+    assert dicom.headers["content-type"] == "application/dicom"
+    assert dicom.content[128:132] == b"DICM"
+    assert "owner-admin (token script)" in str(bench.audited[-1])
+    png = ask(bench, text, "GET", f"/jobs/{key}/files/{view['which']}.png")
+    assert png.content.startswith(b"\x89PNG")
+    (image,) = ask(bench, text, "GET", "/images").json()["images"]
+    received = ask(bench, text, "GET", f"/images/{image['number']}/file.dcm")
+    assert received.content[128:132] == b"DICM"
+    viewer = token(bench, Role.VIEWER)
+    for path in (f"/jobs/{key}/files/source.dcm", f"/images/{image['number']}/file.dcm"):
+        assert ask(bench, viewer, "GET", path).status_code == 403
+
+
+def test_a_program_reads_why_something_waits_for_a_person_and_settles_it(bench: Bench) -> None:
+    for number in (1, 2):
+        bench.receive(number, ViewPosition="LL", AccessionNumber="ACC-1")
+    bench.node.plan()
+    text = token(bench, Role.OPERATOR)
+    (reason,) = ask(bench, text, "GET", "/quarantine").json()["reasons"]
+    assert (reason["kind"], reason["count"]) == ("images", 2)
+    assert "View Position" in reason["reason"]
+    image = ask(bench, text, "GET", "/images/1").json()
+    assert (image["state"], image["reason"]) == ("quarantined", reason["reason"])
+    assert image["terms"][0]["holds"] is True
+    assert image["accession_number"] == "ACC-1"
+    seen = ask(bench, token(bench, Role.VIEWER), "GET", "/images/1").json()
+    assert seen["accession_number"] is None
+    done = ask(bench, text, "POST", "/images/1/cancel").json()["done"]
+    assert done == "Image cancelled."
+    assert ask(bench, text, "POST", "/images/1/cancel").status_code == 409
+    assert ask(bench, text, "POST", "/images/2/release").status_code == 200
+    assert ask(bench, text, "GET", "/images/2").json()["state"] == "waiting"
+    assert ask(bench, text, "GET", "/images/3").status_code == 404
+
+
+def test_a_program_has_what_waits_for_a_destination_sent_now(bench: Bench) -> None:
+    bench.node.archive.down = True
+    bench.receive()
+    bench.node.plan(), bench.node.synthesize(), bench.node.deliver()
+    text = token(bench, Role.OPERATOR)
+    assert not bench.node.deliver(), "it waits for a later time"
+    answer = ask(bench, text, "POST", "/destinations/pacs/retry")
+    assert answer.json() == {"count": 1}
+    bench.node.archive.down = False
+    assert bench.node.deliver(), "it is due"
+    assert ask(bench, text, "POST", "/destinations/nobody/retry").status_code == 404
+
+
 def test_pages_of_the_list_follow_each_other(bench: Bench) -> None:
     for number in (1, 2, 3):
         bench.receive(number)

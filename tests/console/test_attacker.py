@@ -63,14 +63,18 @@ PAGES = {
 
 FOR_PROGRAMS = {
     "viewer": """
-        GET /standing, GET /jobs, GET /jobs/{key}, GET /images, GET /peers, GET /destinations,
-        GET /models, GET /configuration, GET /configuration/versions, GET /routes, GET /account,
+        GET /standing, GET /jobs, GET /jobs/{key}, GET /images, GET /images/{number},
+        GET /quarantine, GET /peers, GET /destinations, GET /models, GET /configuration,
+        GET /configuration/versions, GET /routes, GET /account,
         POST /account/password
     """,
     "operator": """
         POST /jobs/cancel, POST /jobs/{key}/release, POST /jobs/{key}/cancel,
-        POST /jobs/{key}/retry, POST /jobs/{key}/send, POST /jobs/{key}/again, POST /images/anew,
-        POST /quarantine, GET /fetches, POST /fetches, GET /fetches/{number},
+        POST /jobs/{key}/retry, POST /jobs/{key}/send, POST /jobs/{key}/again,
+        GET /jobs/{key}/files/{which}.dcm, GET /jobs/{key}/files/{which}.png,
+        GET /images/{number}/file.dcm, POST /images/{number}/release, POST /images/{number}/cancel,
+        POST /destinations/{name}/retry, POST /images/anew, POST /quarantine, GET /fetches,
+        POST /fetches, GET /fetches/{number},
         POST /destinations/{name}/echo, POST /destinations/{name}/test-store,
         POST /configuration/check, POST /configuration/replay,
         GET /configuration/versions/{number}, GET /configuration/versions/{number}/diff,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from dicom_node.console.api import shapes
 from dicom_node.console.api.shapes import Again, Count, Done, Images, JobDetails, Jobs, Send
 from dicom_node.console.errors import answers
-from dicom_node.console.jobs import bulk, deeds, searching
-from dicom_node.console.jobs.pictures import Key, known
+from dicom_node.console.jobs import bulk, deeds, pictures, searching
+from dicom_node.console.jobs.pictures import Key, Number, known, known_image
 from dicom_node.console.jobs.searching import AskedImages, AskedJobs
 from dicom_node.console.masking import may_see_patients
 from dicom_node.console.parts import parts_of
@@ -25,10 +25,14 @@ from dicom_node.ports import Deed
 from dicom_node.ports.console import Bulk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastapi import FastAPI
 
 
 __all__ = ["DESCRIPTION", "SECTION", "describe"]
+
+DICOM: Final = "application/dicom"
 
 router = APIRouter(prefix=API, responses=answers())
 
@@ -131,10 +135,42 @@ def images(
     )
 
 
+@router.get("/images/{number}")
+def image(request: Request, who: Somebody, number: Number) -> shapes.ImageDetails:
+    """All about an image."""
+    row, accession = known_image(request, number)
+    patients = may_see_patients(who, parts_of(request).access)
+    return shapes.image_details(row, accession, patients=patients)
+
+
+@router.post("/images/{number}/release")
+def release_image(request: Request, who: Operator, number: Number) -> Done:
+    """Let an image in quarantine be decided by the routes of now."""
+    return Done(done=_settle_image(request, who, number, Deed.RELEASE))
+
+
+@router.post("/images/{number}/cancel")
+def cancel_image(request: Request, who: Operator, number: Number) -> Done:
+    """Give an image in quarantine up."""
+    return Done(done=_settle_image(request, who, number, Deed.CANCEL))
+
+
+def _settle_image(request: Request, who: Identity, number: int, deed: Deed) -> str:
+    row, _ = known_image(request, number)
+    return deeds.settle_image(parts_of(request), who, row.image.sop_instance_uid, deed)
+
+
 @router.post("/images/anew")
 def decide_anew(request: Request, who: Operator, asked: ImageSearch) -> Count:
     """Decide anew about the images that were ignored, of those that are looked for in any state."""
     return Count(count=bulk.settle(parts_of(request), who, Bulk.DECIDE_ANEW, asked))
+
+
+@router.get("/quarantine")
+def reasons(request: Request, who: Somebody) -> shapes.Reasons:
+    """What is in quarantine, by reason."""
+    found = parts_of(request).found.reasons(limit=100)
+    return shapes.Reasons(reasons=[shapes.reason_out(each) for each in found])
 
 
 @router.post("/quarantine")
@@ -149,6 +185,28 @@ def settle(request: Request, who: Operator, wanted: shapes.Bulk) -> Count:
         destination=wanted.destination,
     )
     return Count(count=count)
+
+
+@router.post("/destinations/{name}/retry")
+def retry_destination(request: Request, who: Operator, name: str) -> Count:
+    """Send now what waits for a destination."""
+    return Count(count=deeds.hurry_destination(parts_of(request), who, name))
+
+
+def _file(path: str, kind: str, serve: Callable[..., Response], words: str) -> None:
+    """Offer a file that the console offers; its role is looked at and its reading audited there."""
+    router.add_api_route(
+        path,
+        serve,
+        description=words,
+        response_class=Response,
+        responses={200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}},
+    )
+
+
+_file("/jobs/{key}/files/{which}.dcm", DICOM, pictures.whole_file, "A DICOM file of a job.")
+_file("/jobs/{key}/files/{which}.png", "image/png", pictures.whole_picture, "The same to look at.")
+_file("/images/{number}/file.dcm", DICOM, pictures.image_file, "A received DICOM file.")
 
 
 described = APIRouter()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from dicom_node.console.filters import iso
+from dicom_node.console.jobs.details import frames_of
 from dicom_node.console.shapes import Shape
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.fetches import FetchState
@@ -15,9 +16,10 @@ from dicom_node.domain.jobs import JobState
 from dicom_node.ports import Deed, Kind
 
 if TYPE_CHECKING:
+    from dicom_node.console.jobs.details import Frame
     from dicom_node.domain.fetches import Fetch
-    from dicom_node.ports import DeliveryRow
-    from dicom_node.ports.console import ImageLine, JobLine, JobRecord
+    from dicom_node.ports import DecisionRow, DeliveryRow, ImageRow
+    from dicom_node.ports.console import ImageLine, JobLine, JobRecord, Reason
 
 __all__ = [
     "Again",
@@ -29,11 +31,15 @@ __all__ = [
     "FetchIn",
     "FetchOut",
     "FetchesOut",
+    "ImageDetails",
     "ImageOut",
     "Images",
     "JobDetails",
     "JobOut",
     "Jobs",
+    "PictureOut",
+    "ReasonOut",
+    "Reasons",
     "Send",
     "Standing",
     "Term",
@@ -96,6 +102,19 @@ class DeliveryOut(Shape):
     last_error: str
 
 
+class PictureOut(Shape):
+    """The source or a view, in the order of a turn; ``which`` is in the address of its files."""
+
+    which: str
+    label: str
+    is_source: bool
+    turned_deg: float | None
+    consistency: float | None
+    consistency_percentile: float | None
+    spread: float | None
+    provenance: dict[str, Any]
+
+
 class JobDetails(Shape):
     """All about a job."""
 
@@ -111,6 +130,7 @@ class JobDetails(Shape):
     events: list[Event]
     reason: str
     terms: list[Term]
+    pictures: list[PictureOut]
 
 
 class ImageOut(Shape):
@@ -133,6 +153,38 @@ class Images(Shape):
 
     images: list[ImageOut]
     next: int | None
+
+
+class ImageDetails(Shape):
+    """All about a received image."""
+
+    number: int
+    state: ImageState
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    accession_number: str | None
+    peer: str
+    received_at: str
+    size_bytes: int
+    route: str
+    reason: str
+    terms: list[Term]
+
+
+class ReasonOut(Shape):
+    """Why so many of a kind are in quarantine."""
+
+    kind: Kind
+    reason: str
+    destination: str
+    count: int
+
+
+class Reasons(Shape):
+    """What is in quarantine, the commonest reason first."""
+
+    reasons: list[ReasonOut]
 
 
 class TroubleOut(Shape):
@@ -294,16 +346,64 @@ def job_details(record: JobRecord) -> JobDetails:
             Event(at=iso(at), event=event, detail=detail) for at, event, detail in record.row.events
         ],
         reason="" if decision is None else decision.reason,
-        terms=[
-            Term(
-                route=term.route,
-                path=term.path,
-                text=term.text,
-                actual=term.actual,
-                holds=term.holds,
-            )
-            for term in (() if decision is None else decision.terms)
-        ],
+        terms=_terms(decision),
+        pictures=[_picture(each) for each in frames_of(record)],
+    )
+
+
+def image_details(row: ImageRow, accession: str, *, patients: bool) -> ImageDetails:
+    """An image and the terms that decided about it, as JSON."""
+    image, decision = row.image, row.decision
+    return ImageDetails(
+        number=row.id,
+        state=row.state,
+        sop_class_uid=image.sop_class_uid,
+        sop_instance_uid=image.sop_instance_uid,
+        study_instance_uid=image.study_instance_uid,
+        accession_number=accession if patients else None,
+        peer=image.calling_ae_title,
+        received_at=iso(row.received_at),
+        size_bytes=image.size_bytes,
+        route="" if decision is None else decision.route,
+        reason="" if decision is None else decision.reason,
+        terms=_terms(decision),
+    )
+
+
+def reason_out(reason: Reason) -> ReasonOut:
+    """A reason as JSON."""
+    return ReasonOut(
+        kind=reason.kind,
+        reason=reason.words,
+        destination=reason.destination,
+        count=reason.count,
+    )
+
+
+def _terms(decision: DecisionRow | None) -> list[Term]:
+    return [
+        Term(
+            route=term.route,
+            path=term.path,
+            text=term.text,
+            actual=term.actual,
+            holds=term.holds,
+        )
+        for term in (() if decision is None else decision.terms)
+    ]
+
+
+def _picture(frame: Frame) -> PictureOut:
+    said = frame.said
+    return PictureOut(
+        which=frame.which,
+        label=frame.label,
+        is_source=frame.is_source,
+        turned_deg=frame.angle_deg,
+        consistency=said.get("consistency"),
+        consistency_percentile=said.get("consistency_percentile"),
+        spread=said.get("spread"),
+        provenance=dict(said),
     )
 
 

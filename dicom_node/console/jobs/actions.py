@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from fastapi import APIRouter, Depends, Form, Query, Request
 
 from dicom_node.console import notices
-from dicom_node.console.failures import NotFoundError, RejectedError
+from dicom_node.console.failures import RejectedError
 from dicom_node.console.filters import counted
 from dicom_node.console.jobs import deeds
 from dicom_node.console.jobs.pictures import Key, known
@@ -192,14 +192,7 @@ def settle_all(
 @router.post("/destinations/{name}/retry")
 def retry_destination(request: Request, who: Operator, name: str) -> Response:
     """Send now what waits for a destination."""
-    parts = parts_of(request)
-    if name not in {each.name for each in parts.facts.destinations}:
-        raise NotFoundError("There is no such destination.")
-    count = parts.found.hurry(Kind.DELIVERIES, name, parts.clock())
-    parts.call_again(name)
-    deeds.audit(
-        parts, who, f"destination {name}", f"{counted(count, 'deliveries')} tried again now"
-    )
+    deeds.hurry_destination(parts_of(request), who, name)
     return notices.done(request, "/", f"What waits for {name} is tried again now.")
 
 

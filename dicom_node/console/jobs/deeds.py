@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dicom_node.audit.events import quarantine_settled
-from dicom_node.console.failures import ConflictError
+from dicom_node.console.failures import ConflictError, NotFoundError
 from dicom_node.console.filters import counted
 from dicom_node.domain.deliveries import DeliveryState
 from dicom_node.domain.jobs import JobState
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from dicom_node.domain.accounts import Identity
     from dicom_node.ports.console import JobRecord
 
-__all__ = ["WORDS", "again", "audit", "retry", "send", "settle_all", "settle_image", "settle_job"]
+__all__ = [
+    "WORDS",
+    "again",
+    "audit",
+    "hurry_destination",
+    "retry",
+    "send",
+    "settle_all",
+    "settle_image",
+    "settle_job",
+]
 
 WORDS: Final = {Deed.RELEASE: "released", Deed.CANCEL: "cancelled"}
 
@@ -85,6 +95,20 @@ def retry(parts: Parts, who: Identity, record: JobRecord) -> str:
         raise ConflictError("Nothing of this job waits for a later time.")
     audit(parts, who, f"job {key}", "Tried again now")
     return "It is tried again now."
+
+
+def hurry_destination(parts: Parts, who: Identity, name: str) -> int:
+    """Have what waits for a destination sent now; how many deliveries.
+
+    Raises:
+        NotFoundError: There is no such destination.
+    """
+    if name not in {each.name for each in parts.facts.destinations}:
+        raise NotFoundError("There is no such destination.")
+    count = parts.found.hurry(Kind.DELIVERIES, name, parts.clock())
+    parts.call_again(name)
+    audit(parts, who, f"destination {name}", f"{counted(count, 'deliveries')} tried again now")
+    return count
 
 
 def send(parts: Parts, who: Identity, record: JobRecord, destination: str) -> str:

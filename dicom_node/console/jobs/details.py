@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
@@ -22,6 +22,8 @@ from dicom_node.domain.jobs import JobState
 from dicom_node.iod.person import person
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastapi.responses import HTMLResponse
 
     from dicom_node.console.parts import Parts
@@ -47,6 +49,7 @@ class Frame:
             known.
         is_source: It was exposed.
         facts: (name, value) of what is known of its quality.
+        said: Its provenance.
     """
 
     which: str
@@ -54,6 +57,7 @@ class Frame:
     angle_deg: float | None
     is_source: bool
     facts: tuple[tuple[str, str], ...] = ()
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 def frames_of(record: JobRecord) -> tuple[Frame, ...]:
@@ -69,6 +73,7 @@ def frames_of(record: JobRecord) -> tuple[Frame, ...]:
                 angle_deg=_turn(view.primary_deg - source_deg),
                 is_source=False,
                 facts=_quality(said),
+                said=said,
             )
         )
     return tuple(sorted(frames, key=lambda frame: (frame.angle_deg, not frame.is_source)))
