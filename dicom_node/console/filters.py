@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FILTERS", "age", "clock_time", "counted", "iso", "mask", "seconds", "size"]
+__all__ = ["FILTERS", "age", "clock_time", "counted", "happened", "iso", "mask", "seconds", "size"]
 
 _STEPS: Final = ((86400 * 2, 86400, "d"), (7200, 3600, "h"), (120, 60, "min"))
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB")
+
+_HAPPENED: Final = {
+    "leased": "begun",
+    "lease_expired": "interrupted, begins again",
+    "all_stored": "all stored",
+    "all_stored_no_commitment": "all stored",
+    "commit_asked": "asked to commit",
+    "commit_confirmed": "committed",
+    "commit_timed_out": "no answer to the commitment, asked again",
+    "commit_failed": "not all committed, sent again",
+    "commit_unsupported": "stored; it knows no commitment",
+}
+"""Events whose names are those of the machinery."""
 
 
 def clock_time(unix_s: float | None) -> str:
@@ -57,6 +70,12 @@ def counted(count: int, nouns: str) -> str:
     return f"1 {nouns[:-3]}y" if nouns.endswith("ies") else f"1 {nouns.removesuffix('s')}"
 
 
+def happened(event: str) -> str:
+    """An event of a job or of one of its deliveries, as people say it."""
+    whose, between, name = event.rpartition(": ")
+    return whose + between + _HAPPENED.get(name, name.replace("_", " "))
+
+
 def mask(text: str) -> str:
     """An identifier of a patient, for eyes that may not see it. Its length is hidden too."""
     return "••••••" if text else ""
@@ -66,6 +85,7 @@ FILTERS: Final[dict[str, Callable[..., str]]] = {
     "age": age,
     "clock_time": clock_time,
     "counted": counted,
+    "happened": happened,
     "iso": iso,
     "seconds": seconds,
     "size": size,

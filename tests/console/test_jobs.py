@@ -32,7 +32,7 @@ def test_a_done_job_shows_its_views_terms_deliveries_and_events(
 ) -> None:
     key = bench.done(AccessionNumber="ACC-77")
     page = operator.get(f"/jobs/{key}").text
-    for words in ("ACC-77", "Modality equals CR", "finished", "pacs: ", "2/2", "Test Patient"):
+    for words in ("ACC-77", "Modality equals CR", "finished", "pacs: begun", "2/2", "Test Patient"):
         assert words in page
     assert page.count("data-frame=") == 3, "the source and its two views"
     listed = operator.get("/jobs").text
