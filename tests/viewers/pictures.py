@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.acceptance.harness import Orthanc
 
 HERE = Path(__file__).parent
-COLOURS = 96
+COLOURS = 256
 
 
 def keep(page: Page, name: str) -> None:
@@ -50,14 +50,15 @@ def in_ohif(browser: Browser, archive: Orthanc, study: str, series: dict[str, in
         desk.hang(series["DX"], 1)
         for index in (0, 1):
             desk.length(index)
+        desk.refuse_tracking()
         keep(desk.page, "ohif-lengths")
 
 
 def in_orthanc(browser: Browser, archive: Orthanc, name: str) -> None:
-    page = browser.new_page(viewport={"width": 800, "height": 700})
+    page = browser.new_page(viewport={"width": 1100, "height": 700})
     page.goto(f"http://127.0.0.1:{archive.http_port}/web-viewer/app/viewer.html?series={name}")
     page.wait_for_timeout(10_000)
-    page.mouse.move(400, 350)
+    page.mouse.move(550, 350)
     for _ in range(6):
         page.mouse.wheel(0, 100)
         page.wait_for_timeout(1500)

@@ -129,6 +129,13 @@ class Desk:
         text: str = wait_until(read, WAIT_S, f"a length in pane {index}")
         return text
 
+    def refuse_tracking(self) -> None:
+        """OHIF asks over the picture whether it shall keep measurements: no."""
+        asked = self.page.get_by_role("button", name="No, do not ask again")
+        if asked.count():
+            asked.first.dispatch_event("click")
+            asked.first.wait_for(state="detached")
+
 
 @contextmanager
 def desk(browser: Browser, url: str, study: str) -> Iterator[Desk]:
