@@ -185,7 +185,7 @@ def test_a_job_that_is_looked_at_shows_its_views_when_they_are_made(
     page.goto(f"/jobs/{key}")
     page.evaluate("window.same = true")
     page.get_by_role("link", name="Cancel").click()
-    page.locator("dialog[open]").wait_for()
+    page.get_by_role("dialog", name="Cancel this job?").wait_for()
     bench.node.run_to_rest()
     page.locator("#job-head").get_by_text("done", exact=True).wait_for()
     assert page.locator("dialog[open]").is_visible(), "what somebody is at stays"

@@ -23,6 +23,7 @@ async function openDialog(link) {
   }
   const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
   dialog.replaceChildren(...parsed.body.childNodes);
+  dialog.setAttribute("aria-label", dialog.querySelector("h1, h2")?.textContent ?? "");
   dialog.showModal();
 }
 
