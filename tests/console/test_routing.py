@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dicom_node.domain.accounts import Role
+from tests import rulebook
 from tests.console.conftest import Bench, Browser
 from tests.console.routing import Desk, a_desk
 from tests.fakes.radiographs import radiograph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from httpx import Response
 
 PART = {"HX-Request": "true"}
+HAND_WRITTEN = Path(rulebook.__file__).with_name("hand_written.yaml")
 
 
 @pytest.fixture
@@ -94,6 +96,21 @@ def test_a_changed_form_is_in_the_file_with_its_comments_and_in_force(
     version = desk.site.node.ledger.versions()[0].version
     assert (version.author, version.comment) == ("ada", "both sides")
     assert "In force as version 2" in ada.get("/routes").text
+
+
+def test_the_first_save_of_a_file_that_people_wrote_is_one_line(desk: Desk, ada: Browser) -> None:
+    lines = HAND_WRITTEN.read_text(encoding="utf-8").splitlines(keepends=True)
+    before = "".join(line for line in lines if "subject:" not in line)  # that needs TLS
+    desk.site.path.write_text(before, encoding="utf-8")
+    desk.site.look()
+    form = fields(ada.get("/routes/edit/chest"))
+    (name,) = (each for each, value in form.items() if value == "CHEST|THORAX")
+    answer = ada.post("/routes/edit", data=form | {name: "CHEST", "do": "save"})
+    assert answer.status_code == 303
+    (gone,) = set(before.splitlines()) - set(desk.site.text.splitlines())
+    (come,) = set(desk.site.text.splitlines()) - set(before.splitlines())
+    assert (gone, come) == ("      matches: 'CHEST|THORAX'", "      matches: 'CHEST'")
+    assert desk.site.text == before.replace(gone, come)
 
 
 def test_a_route_is_made_term_by_term(desk: Desk, ada: Browser) -> None:
