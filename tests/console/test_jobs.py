@@ -204,6 +204,7 @@ def test_a_job_that_waits_is_cancelled_after_a_question(bench: Bench, operator: 
     key = bench.ledger.jobs()[0].job.key
     question = operator.get(f"/jobs/{key}/cancel/confirm").text
     assert "This cannot be undone" in question
+    assert "autofocus>Leave it</a>" in question, "whoever hits Enter too early loses nothing"
     assert bench.ledger.jobs()[0].job.state is JobState.QUEUED, "a question does nothing"
     answer = operator.submit(f"/jobs/{key}/cancel")
     assert answer.status_code == 303
