@@ -1,4 +1,4 @@
-"""What people do in a browser: put a bad morning right, turn a patient, be attacked."""
+"""What people do in a browser: turn a patient, watch a job, be attacked."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ import pytest
 
 from dicom_node.console.parts import Part
 from dicom_node.domain.accounts import Role
-from dicom_node.domain.errors import EngineError
 from dicom_node.domain.jobs import JobState
-from dicom_node.store import schema
 from dicom_node.store.spool import FileSpool
 from tests.console.browsing import chromium, logged_in, needs_chromium, open_page, served
 from tests.console.conftest import FACTS, Bench
-from tests.console.crowd import copies
 from tests.fakes.clock import ManualClock
 from tests.fakes.database import fresh_ledger
 
@@ -30,7 +27,6 @@ pytestmark = [needs_chromium, pytest.mark.slow]
 
 MARKUP = "<img src=x onerror=alert(1)>"
 WELL = Part(name="destination pacs", words="answers", at=1.0)
-AWAY = Part(name="destination pacs", problem="connection refused", at=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +44,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def health(bench: Bench) -> list[Part]:
-    """How the node's parts are; a test changes it."""
-    parts = [WELL]
-    bench.more["health"] = lambda: tuple(parts)
-    return parts
-
-
-@pytest.fixture(scope="module")
-def address(bench: Bench, health: list[Part]) -> Iterator[str]:
+def address(bench: Bench) -> Iterator[str]:
+    bench.more["health"] = lambda: (WELL,)
     with served(bench) as found:
         yield found
 
@@ -66,92 +55,13 @@ def operator(browser: Browser, bench: Bench, address: str) -> Page:
     return logged_in(browser, bench, address, "otto", Role.OPERATOR)
 
 
-def verdict(page: Page, words: str) -> None:
-    """Today says so, of itself and without being loaded again."""
-    page.get_by_role("heading", name=words).wait_for()
-
-
-def confirm(page: Page, verb: str) -> None:
-    page.locator("dialog[open]").get_by_role("button", name=verb).click()
-    page.get_by_role("status").wait_for()
-
-
-def test_a_bad_morning_is_seen_understood_and_put_right(
-    bench: Bench, health: list[Part], operator: Page
-) -> None:
-    page, node = operator, bench.node
-    verdict(page, "All is well")
-
-    # A destination goes down with work on the way, a rule takes laterals, one image poisons the
-    # engine, and 500 jobs wait.
-    node.archive.down, health[:] = True, [AWAY]
-    bench.receive(1)
-    node.plan(), node.synthesize(), node.deliver()
-    for number in (2, 3, 4):
-        bench.receive(number, ViewPosition="LL")
-    node.plan()
-    bench.receive(5)
-    node.plan()
-    node.engine.failures = [EngineError("the engine ended with signal 9 while it had this job")] * 9
-    while bench.ledger.jobs()[0].job.state is not JobState.QUARANTINED:
-        node.synthesize()
-        bench.clock.now += 500
-    node.engine.failures = []
-    poisoned = bench.ledger.jobs()[0].job.key
-    copies(bench, poisoned, 500)
-
-    # One glance, without loading the page again.
-    verdict(page, "Something is wrong")
-    trouble = page.locator(".verdict")
-    trouble.get_by_text("Destination pacs does not answer: connection refused").wait_for()
-    trouble.get_by_text("Waiting for the engine: 500 jobs").wait_for()
-    trouble.get_by_text("waiting for a person: 3 images, 1 job.").wait_for()
-
-    # Understand: the reasons, and the job that ended the engine.
-    trouble.get_by_role("link", name="Reasons").click()
-    page.get_by_text("View Position is neither PA nor AP").wait_for()
-    row = page.get_by_role("row").filter(has_text="signal 9")
-    row.get_by_role("link", name="1 job", exact=True).click()
-    page.get_by_role("link", name=poisoned[:12]).click()
-    page.get_by_role("heading", name="What happened").wait_for()
-    page.get_by_text("gave up").wait_for()
-
-    # Put right: the poisoned job is cancelled, after a question that the keyboard can answer.
-    page.get_by_role("link", name="Cancel").click()
-    page.locator("dialog[open]").wait_for()
-    page.keyboard.press("Escape")
-    assert bench.ledger.job(poisoned).job.state is JobState.QUARANTINED  # type: ignore[union-attr]
-    page.get_by_role("link", name="Cancel").click()
-    confirm(page, "Cancel the job")
-    assert page.get_by_role("status").inner_text() == "Job cancelled."
-
-    # The laterals are given up together, by the reason they share.
-    page.get_by_role("link", name="Quarantine", exact=True).click()
-    page.get_by_role("row").filter(has_text="View Position").get_by_role(
-        "link", name="Cancel"
-    ).click()
-    page.locator("dialog[open]").get_by_text("This cannot be undone").wait_for()
-    confirm(page, "Cancel 3")
-    page.get_by_text("Nothing is in quarantine.").wait_for()
-
-    # The destination is back: what waits for it goes now, and not in a quarter of an hour.
-    node.archive.down, health[:] = False, [WELL]
-    page.get_by_role("link", name="Today", exact=True).click()
-    page.get_by_role("button", name="Try now").click()
-    page.get_by_role("status").wait_for()
-    assert node.deliver(), "it is due"
-    clear(bench)
-    verdict(page, "All is well")
-    assert page.said == []  # type: ignore[attr-defined]
-
-
 def test_a_disk_that_fills_is_told_with_what_to_do(
-    browser: Browser, bench: Bench, health: list[Part]
+    browser: Browser, bench: Bench, address: str
 ) -> None:
     full = replace(bench, facts=replace(FACTS, min_free_bytes=2**60), _app=None, _node=None)
-    with served(full) as address:
-        page = logged_in(browser, bench, address, "vera", Role.VIEWER)
-        verdict(page, "Something is wrong")
+    with served(full) as fuller:
+        page = logged_in(browser, bench, fuller, "vera", Role.VIEWER)
+        page.get_by_role("heading", name="Something is wrong").wait_for()
         page.get_by_text("The disk is too full").wait_for()
         assert page.get_by_text("Free space on the data folder's disk").is_visible()
         page.context.close()
@@ -272,35 +182,6 @@ def test_no_other_page_frames_the_console(browser: Browser, bench: Bench, addres
         page.wait_for_function("() => document.querySelector('iframe') !== null")
         assert "Log in" not in page.frames[-1].content()
     page.context.close()
-
-
-def test_the_first_page_is_small_with_ten_thousand_jobs(
-    browser: Browser, bench: Bench, address: str
-) -> None:
-    copies(bench, bench.done(24), 10_000, state="done")
-    page = logged_in(browser, bench, address, "ada", Role.ADMIN)
-    for path in ("/", "/jobs"):
-        page.context.clear_cookies(name="none")
-        page.goto(path)
-        # encodedBodySize is of what came over the wire or out of the cache: the whole page.
-        total = page.evaluate(
-            "[...performance.getEntriesByType('navigation'), "
-            "...performance.getEntriesByType('resource')]"
-            ".reduce((sum, each) => sum + each.encodedBodySize, 0)"
-        )
-        assert 1_000 < total < 100_000, f"{path} took {total} bytes"
-    assert len(page.locator("tbody tr").all()) == 50
-    page.context.close()
-
-
-def clear(bench: Bench) -> None:
-    """Whatever still waits is given up."""
-    import sqlalchemy as sa
-
-    with bench.ledger._database.write() as connection:
-        connection.execute(
-            sa.update(schema.jobs).where(schema.jobs.c.state == "queued").values(state="cancelled")
-        )
 
 
 class _site:
