@@ -49,7 +49,7 @@ def in_ohif(browser: Browser, archive: Orthanc, study: str, series: dict[str, in
         keep(desk.page, "ohif-oblique")
         desk.hang(series["DX"], 1)
         for index in (0, 1):
-            desk.length(index)
+            desk.length(index, "mm Proj")
         desk.refuse_tracking()
         keep(desk.page, "ohif-lengths")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 WAIT_S: Final = 180
 """A page of 60 MB of scripts and software rendering, on a machine that does other things."""
+
+_DRAWN_WITHIN_S: Final = 10
+
+_SETTLED_MS: Final = 1000
 
 _NO_TOUR: Final = "localStorage.setItem('shownTours', '[\"basicViewerTour\"]')"
 
@@ -108,12 +112,32 @@ class Desk:
         found = re.search(r"I: ?(\d+)", self.words(index))
         return int(found[1]) if found else 0
 
-    def length(self, index: int) -> str:
-        """What the ruler says of a line across a pane."""
+    def length(self, index: int, unit: str) -> float:
+        """What the ruler says of a line across a pane, when it says so in this unit.
+
+        The line is drawn anew until it is there: OHIF loses one that comes while a series does,
+        and takes a mere click for one of no length.
+        """
+
+        def read() -> float:
+            texts = self.pane(index).locator("svg text").all_text_contents()
+            found = (re.fullmatch(rf"([\d.]+) {unit}", text.strip()) for text in texts)
+            return max((float(each[1]) for each in found if each), default=0.0)
+
+        def drawn() -> float:
+            self.refuse_tracking()
+            self._draw(index)
+            with suppress(AssertionError):
+                wait_until(read, _DRAWN_WITHIN_S, "a length")
+                self.page.wait_for_timeout(_SETTLED_MS)  # it grows with the line
+            return read()
+
+        return float(wait_until(drawn, WAIT_S, f"a length in pane {index} in {unit}"))
+
+    def _draw(self, index: int) -> None:
         box = self.pane(index).bounding_box()
         assert box is not None
         x, y = box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.6
-        lines = self.pane(index).locator("svg text")
         # The first click into a pane only chooses it, so it is made with another tool.
         self.page.locator('[data-cy="WindowLevel-btn"]').click()
         self.choose(index)
@@ -122,12 +146,6 @@ class Desk:
         self.page.mouse.down()
         self.page.mouse.move(x + 80, y, steps=4)
         self.page.mouse.up()
-
-        def read() -> str:
-            return next((text for text in lines.all_text_contents() if text.strip()), "")
-
-        text: str = wait_until(read, WAIT_S, f"a length in pane {index}")
-        return text
 
     def refuse_tracking(self) -> None:
         """OHIF asks over the picture whether it shall keep measurements: no."""
