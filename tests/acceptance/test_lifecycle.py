@@ -145,7 +145,7 @@ def test_two_nodes_cannot_share_a_data_folder(node: Node) -> None:
     node.start()
 
 
-@pytest.mark.on_both
+@pytest.mark.parametrize("ledger", ["postgresql"], indirect=True)
 def test_two_nodes_cannot_share_a_ledger(node: Node) -> None:
     """Each with a data folder of its own: neither at once nor in turn."""
     node.start()

@@ -266,7 +266,7 @@ def disturbed(dice: random.Random, value: Any, depth: int = 0) -> Any:
 
 def test_whatever_is_changed_the_file_says_it_and_the_other_things_keep_their_bytes() -> None:
     dice = random.Random(5)
-    for _ in range(150):
+    for _ in range(75):
         section, name = dice.choice(
             [("routes", "chest"), ("routes", "rest"), ("destinations", "pacs"), ("peers", "pacs")]
         )
