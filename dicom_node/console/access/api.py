@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
 
@@ -12,9 +12,6 @@ from dicom_node.console.errors import answers
 from dicom_node.console.parts import parts_of
 from dicom_node.console.registry import Section
 from dicom_node.console.security.guard import API, Somebody
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["SECTION"]
 
