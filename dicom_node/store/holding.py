@@ -49,7 +49,7 @@ _MISSED_AFTER: Final = (
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 3",
 )
-"""Said to the server of the connection that holds: after 25 s of silence it is over, not after 2 h."""
+"""Said to the server of this connection: after 25 s of silence it is over, not after two hours."""
 
 _TAKE: Final = sa.text("SELECT pg_try_advisory_lock(:key)")
 _LOOK: Final = sa.text("SELECT 1")
